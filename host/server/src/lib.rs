@@ -1,0 +1,1 @@
+//! The host, as a library for its binary and its tests.
