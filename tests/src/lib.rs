@@ -1,1 +1,1 @@
-//! jackfield-tests
+//! Nothing here: the tests are in `it/`, one binary for all of them.

@@ -1,1 +1,22 @@
-//! The host, as a library for its binary and its tests.
+//! The host program: listeners, event loops, sockets, the HTTP API, metrics and an orderly end.
+//!
+//! Start at [`assemble`]: the one place that names every room. A connection's life is `acceptor` → `event_loop` →
+//! `http` → `upgrade` → `connection`; a publish is `http` → `api` → gate → hub → `event_loop` → sockets.
+
+mod acceptor;
+mod admin;
+mod api;
+mod assemble;
+pub mod config;
+mod connection;
+mod development;
+mod event_loop;
+mod http;
+mod metrics;
+pub mod publish_command;
+mod shared;
+mod socket;
+mod upgrade;
+mod webhooks;
+
+pub use assemble::{Server, StartError, assemble};

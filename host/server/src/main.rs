@@ -1,2 +1,141 @@
-//! The command line. 
-fn main() {}
+//! The command line: `jackfield serve` and `jackfield publish`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use jackfield::config::{self, Config, Overrides};
+use jackfield::publish_command::{PublishArgs, publish};
+use jackfield::{Server, assemble};
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// A realtime server that is patched while it runs.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs the server until SIGTERM or SIGINT.
+    Serve(ServeArgs),
+    /// Publishes one event through the HTTP API.
+    Publish(PublishArgs),
+}
+
+#[derive(Args)]
+struct ServeArgs {
+    /// The configuration file (.toml, .json with comments). `jackfield.toml` here is read if there is one.
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// The port for clients and the HTTP API.
+    #[arg(long)]
+    port: Option<u16>,
+    /// The folder with the plugins.
+    #[arg(long)]
+    plugins: Option<PathBuf>,
+    /// Development mode: an app that everybody knows, and a page to try things out.
+    #[arg(long)]
+    dev: bool,
+}
+
+fn main() -> ExitCode {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .init();
+    let outcome = match Cli::parse().command {
+        Command::Serve(args) => serve(args),
+        Command::Publish(args) => send(args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(args: ServeArgs) -> anyhow::Result<()> {
+    use_ring();
+    let overrides = Overrides {
+        file: args.config.or_else(config::default_file),
+        port: args.port,
+        plugins: args.plugins,
+        development: args.dev,
+    };
+    let config = Config::load(overrides, environment)?;
+    let background = background()?;
+    let development = config.development;
+    let (node, driver) = (config.node.clone(), config.doors.adapter.clone());
+    let server = assemble(config, &background)?;
+    tracing::info!(address = %server.address, node, adapter = driver, "Jackfield {} is up", env!("CARGO_PKG_VERSION"));
+    for reason in server.unready() {
+        tracing::warn!("not ready: {reason}");
+    }
+    if development {
+        greet(&server);
+    }
+    background.block_on(told_to_stop())?;
+    server.stop();
+    // What still runs in the background is repeated by whoever waits for it.
+    background.shutdown_background();
+    Ok(())
+}
+
+fn send(args: PublishArgs) -> anyhow::Result<()> {
+    use_ring();
+    background()?.block_on(publish(args))
+}
+
+/// For webhooks, metrics and plugins that wait: one thread beside the event loops.
+fn background() -> std::io::Result<Runtime> {
+    Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("background")
+        .enable_all()
+        .build()
+}
+
+async fn told_to_stop() -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+/// TLS for webhooks and `publish` is rustls with *ring*, whichever other crates are linked.
+fn use_ring() {
+    // Fails only if one was chosen before, and nobody else chooses.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place where the environment is read")]
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+#[expect(clippy::print_stdout, reason = "for the person who has just started it")]
+fn greet(server: &Server) {
+    let (id, key, secret) = config::DEVELOPMENT_APP;
+    let port = server.address.port();
+    println!(
+        "
+  Jackfield runs in development mode: app {id}, key {key}, secret {secret}
+
+    open      http://127.0.0.1:{port}/
+    publish   target/release/jackfield publish lobby greeting '{{\"text\":\"hello\"}}' --url http://127.0.0.1:{port}
+    clients   new Pusher('{key}', {{ wsHost: '127.0.0.1', wsPort: {port}, forceTLS: false, cluster: 'x' }})
+"
+    );
+}

@@ -1,1 +1,28 @@
-//! jackfield-wasm
+//! The plugin runtime: the only crate that knows wasmtime.
+//!
+//! [`Registry`] loads components from the plugins folder into slots, one per place where the configuration wants a
+//! plugin; the doors of [`jackfield_hub::doors`] are implemented here, each by one guest call (`adapter`, `auth`,
+//! `rate_limit`, `webhook`: the same three parts in the same order). `pool` keeps ready instances, `io` runs plugins that
+//! wait on fibers, `imports` is all that a guest can ask of the host.
+//!
+//! Invariants: no secret enters a guest; nothing is linked that is not granted; a trapped instance is dropped at once;
+//! no native code stands in for a plugin that is missing.
+
+mod adapter;
+mod auth;
+mod bindings;
+mod context;
+mod engine;
+mod imports;
+mod io;
+mod lend;
+mod linkers;
+mod operator;
+mod plugin;
+mod pool;
+mod rate_limit;
+mod registry;
+mod slot;
+mod webhook;
+
+pub use registry::{PluginReport, Registry, Wanted};

@@ -1,1 +1,47 @@
-//! stall
+//! A guest for the host's tests: an io plugin that takes its time over `slow-…` channels and passes on everything.
+
+use jackfield_sdk::{Auth, Connection, SubscribeRequest, Verdict, export_auth, host, no_settings};
+
+/// How long a subscription to `slow-…` waits.
+pub const STALL_MS: u32 = 200;
+
+/// Waits, then has no opinion.
+#[derive(Debug)]
+pub struct Stall;
+
+impl Auth for Stall {
+    fn new(config: &str) -> Result<Self, String> {
+        no_settings(config).map(|()| Self)
+    }
+
+    fn subscribe(&mut self, _client: &Connection, request: &SubscribeRequest) -> Verdict {
+        if request.channel.starts_with("slow-") {
+            host::sleep(STALL_MS);
+        }
+        Verdict::Pass
+    }
+}
+
+export_auth!(Stall);
+
+#[cfg(test)]
+mod tests {
+    use jackfield_sdk::double::{client, slept_ms, subscription};
+    use jackfield_sdk::{Auth, Verdict};
+
+    use super::{STALL_MS, Stall};
+
+    fn subscribe(channel: &str) -> Verdict {
+        Stall::new("{}")
+            .expect("no settings are all it takes")
+            .subscribe(&client(), &subscription(channel))
+    }
+
+    #[test]
+    fn waits_for_slow_channels_alone() {
+        assert_eq!(subscribe("room"), Verdict::Pass);
+        assert_eq!(slept_ms(), []);
+        assert_eq!(subscribe("slow-room"), Verdict::Pass);
+        assert_eq!(slept_ms(), [STALL_MS]);
+    }
+}

@@ -1,0 +1,319 @@
+//! The four doors: the traits behind which plugins stand, with the same verbs as the WIT interfaces.
+//!
+//! The `wasm` crate implements them, the gate and the hub use them. Every door can be without a plugin; then it answers
+//! with a [`DoorError`] that names the plugin that is missing, and nothing stands in for it.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jackfield_protocol::names::{ChannelName, EventName};
+use serde_json::value::RawValue;
+
+use crate::app::App;
+use crate::topic::Topic;
+
+/// What a question gets: an answer at once, or one to wait for. Nearly all are ready; whoever asks must still be able to
+/// go on with something else meanwhile.
+pub enum Answer<T> {
+    /// Answered.
+    Ready(T),
+    /// To be waited for, by the asker's task alone.
+    Pending(Pin<Box<dyn Future<Output = T> + Send>>),
+}
+
+impl<T: Send + 'static> Answer<T> {
+    /// The answer turned into another, now or when it comes.
+    pub fn map<U>(self, turn: impl FnOnce(T) -> U + Send + 'static) -> Answer<U> {
+        match self {
+            Self::Ready(value) => Answer::Ready(turn(value)),
+            Self::Pending(future) => Answer::Pending(Box::pin(async move { turn(future.await) })),
+        }
+    }
+
+    /// Waits if it has to.
+    pub async fn wait(self) -> T {
+        match self {
+            Self::Ready(value) => value,
+            Self::Pending(future) => future.await,
+        }
+    }
+}
+
+/// Why a door has no answer of its own. The text is for operators and for the app's developers: it names the door and
+/// the plugin, and holds nothing secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DoorError {
+    /// No plugin is loaded where the configuration wants one.
+    #[error("the {door} door is closed: plugin `{plugin}` is not loaded ({reason})")]
+    Missing {
+        /// `adapter`, `auth`, `rate-limit` or `webhook`.
+        door: &'static str,
+        /// The plugin's name.
+        plugin: String,
+        /// What happened to it.
+        reason: String,
+    },
+    /// The plugin trapped, ran out of time or gave no sensible answer.
+    #[error("the {door} door failed: plugin `{plugin}` {reason}")]
+    Failed {
+        /// As above.
+        door: &'static str,
+        /// As above.
+        plugin: String,
+        /// What it did.
+        reason: String,
+    },
+}
+
+// ---- auth ------------------------------------------------------------------------------------------------------
+
+/// Decides who may do what.
+pub trait Authorizer: Send + Sync {
+    /// Puts the claim to the chain of auth plugins. The end of the chain refuses.
+    fn check(&self, claim: &Claim) -> Answer<Result<Verdict, DoorError>>;
+}
+
+/// What somebody wants to do.
+#[derive(Clone, Debug)]
+pub enum Claim {
+    /// Connect.
+    Connect(Arc<Client>),
+    /// Subscribe to a channel.
+    Subscribe(SubscribeRequest),
+    /// Send an event to a channel's other subscribers.
+    ClientEvent(ClientEvent),
+    /// Carry out an HTTP request.
+    ApiRequest(ApiRequest),
+}
+
+/// A client wants to subscribe.
+#[derive(Clone, Debug)]
+pub struct SubscribeRequest {
+    /// Who.
+    pub client: Arc<Client>,
+    /// To what.
+    pub channel: ChannelName,
+    /// The client's `auth`, or empty.
+    pub auth: String,
+    /// The client's `channel_data`, byte for byte.
+    pub channel_data: Option<String>,
+}
+
+/// A client wants to send an event.
+#[derive(Clone, Debug)]
+pub struct ClientEvent {
+    /// Who.
+    pub client: Arc<Client>,
+    /// To what.
+    pub channel: ChannelName,
+    /// Begins with `client-`.
+    pub event: EventName,
+    /// As it came.
+    pub data: Box<RawValue>,
+}
+
+impl Claim {
+    /// The app in which the claim is made.
+    pub fn app(&self) -> &Arc<App> {
+        match self {
+            Self::Connect(client) => &client.app,
+            Self::Subscribe(request) => &request.client.app,
+            Self::ClientEvent(event) => &event.client.app,
+            Self::ApiRequest(request) => &request.app,
+        }
+    }
+}
+
+/// What is known of a connection from its handshake.
+#[derive(Debug)]
+pub struct Client {
+    /// The app it connected to.
+    pub app: Arc<App>,
+    /// Its socket id, as text: plugins compare and sign it.
+    pub socket_id: String,
+    /// The client's IP address.
+    pub remote_address: String,
+    /// The `Origin` header.
+    pub origin: Option<String>,
+    /// The handshake's path, as it came.
+    pub path: String,
+    /// The handshake's query, as it came.
+    pub query: String,
+    /// The headers that the operator chose, names in lower case.
+    pub headers: Vec<(String, String)>,
+}
+
+/// An HTTP request as an auth plugin sees it.
+#[derive(Clone, Debug)]
+pub struct ApiRequest {
+    /// The app that the path names.
+    pub app: Arc<App>,
+    /// The caller's IP address.
+    pub remote_address: String,
+    /// Upper case.
+    pub method: String,
+    /// As it came.
+    pub path: String,
+    /// As it came.
+    pub query: String,
+    /// The headers that the operator chose, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The whole body.
+    pub body: Bytes,
+}
+
+/// The chain's decision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Yes, perhaps for a time only.
+    Allow {
+        /// After so many milliseconds the permission ends.
+        expires_in_ms: Option<u64>,
+    },
+    /// No.
+    Refuse(Refusal),
+}
+
+/// A no, with its reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// A Pusher close code for [`Claim::Connect`], an HTTP status for everything else.
+    pub code: u16,
+    /// For the client's developer.
+    pub message: String,
+    /// After how many milliseconds the same question may be answered yes. Limits alone give it.
+    pub retry_after_ms: Option<u32>,
+}
+
+// ---- rate-limit ------------------------------------------------------------------------------------------------
+
+/// Keeps count.
+pub trait Limiter: Send + Sync {
+    /// Whether `cost` more are allowed for this scope and key.
+    fn check(&self, question: &Question<'_>) -> Answer<Result<Decision, DoorError>>;
+}
+
+/// `amount` per `period_ms`, and up to `burst` at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// How many in a period.
+    pub amount: u32,
+    /// The period in milliseconds.
+    pub period_ms: u32,
+    /// How many at once.
+    pub burst: u32,
+}
+
+/// One question to the limiter.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// What is counted: `publish`, `client-event`.
+    pub scope: &'static str,
+    /// Whose count.
+    pub key: &'a str,
+    /// How many at once.
+    pub cost: u32,
+    /// The rule that holds.
+    pub rule: Rule,
+}
+
+/// The limiter's answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Whether it may be.
+    pub allowed: bool,
+    /// How many more would be allowed now.
+    pub remaining: u32,
+    /// When refused: after how many milliseconds to try again.
+    pub retry_after_ms: u32,
+}
+
+// ---- adapter ---------------------------------------------------------------------------------------------------
+
+/// Carries envelopes to other instances.
+///
+/// In two steps, so that order is fixed under a channel's lock while plugins run outside of it: `submit` queues, `drive`
+/// lets the plugin work off what has gathered, on the calling thread, unless another thread is already at it.
+pub trait Adapter: Send + Sync {
+    /// Queues a request. Never runs the plugin, never waits; refused when the queue is full or the door has no plugin.
+    fn submit(&self, request: AdapterRequest) -> Result<(), DoorError>;
+    /// Runs the plugin on what is queued and tells `traffic` what came of it.
+    fn drive(&self, traffic: &dyn Traffic);
+}
+
+/// What the hub asks of an adapter.
+#[derive(Clone, Debug)]
+pub enum AdapterRequest {
+    /// Offer this to the other followers of its topic.
+    Publish(Envelope),
+    /// The first local subscriber came.
+    Follow(Topic),
+    /// The last local subscriber has been gone for a while.
+    Unfollow(Topic),
+}
+
+/// One message on its way to peers.
+#[derive(Clone, Debug)]
+pub struct Envelope {
+    /// Where to.
+    pub topic: Topic,
+    /// What.
+    pub frame: Bytes,
+    /// The number by which the adapter confirms it.
+    pub ticket: u64,
+}
+
+/// What an adapter tells of its requests. Called by [`Adapter::drive`], with no channel's lock held.
+pub trait Traffic {
+    /// Peers will see these.
+    fn confirmed(&self, tickets: &[u64]);
+    /// These were not sent.
+    fn failed(&self, tickets: &[u64], error: &DoorError);
+    /// Messages of peers on these topics arrive from now on.
+    fn following(&self, topics: &[Topic]);
+    /// Instances can (`None`) or cannot (why) reach each other.
+    fn state(&self, degraded: Option<String>);
+}
+
+// ---- webhook ---------------------------------------------------------------------------------------------------
+
+/// Turns notices into requests.
+pub trait WebhookSink: Send + Sync {
+    /// Which requests to make for these notices of one app.
+    fn prepare(&self, app: &App, notices: &[Notice]) -> Answer<Result<Vec<WebhookCall>, DoorError>>;
+}
+
+/// Something that an app's server may want to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// Stable: a repeated notice has the same id.
+    pub id: String,
+    /// The app's id.
+    pub app: String,
+    /// `channel_occupied`.
+    pub name: &'static str,
+    /// The channel.
+    pub channel: String,
+    /// Milliseconds since 1970; set when the notice is queued.
+    pub time_ms: u64,
+}
+
+/// One POST request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebhookCall {
+    /// One of the app's endpoints.
+    pub url: String,
+    /// Headers, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body to send and to sign.
+    pub body: Vec<u8>,
+    /// Where the host puts the signature.
+    pub signature_header: Option<String>,
+}
+
+/// Where notices wait for the webhook door.
+pub trait NoticeQueue: Send + Sync {
+    /// Queues a notice; never waits. A full queue drops it and counts that.
+    fn offer(&self, notice: Notice);
+}

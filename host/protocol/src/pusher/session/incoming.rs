@@ -1,0 +1,153 @@
+//! A client's message: JSON with an event, perhaps a channel, perhaps data.
+//!
+//! `data` is read as an object or as a string that holds one, since clients send both (Pusher protocol, "Double
+//! encoding"). Texts that are echoed in complaints are bounded: nothing of unchecked length goes back.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::{error::Category, value::RawValue};
+
+use crate::{names::NameError, pusher::frames};
+
+/// The nesting that JSON readers commonly accept; serde_json's own limit is the same.
+const MAX_NESTING: usize = 128;
+
+/// A message whose outside is well-formed.
+#[derive(Deserialize)]
+pub(super) struct Incoming<'a> {
+    #[serde(borrow)]
+    event: Cow<'a, str>,
+    #[serde(borrow)]
+    channel: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+}
+
+impl<'a> Incoming<'a> {
+    pub(super) fn parse(text: &'a str) -> Result<Self, Complaint> {
+        let expected = "a message must be a JSON object with a string `event`, and where needed `data` and a string \
+                        `channel`";
+        object(text, expected)
+    }
+
+    pub(super) fn event(&self) -> &str {
+        &self.event
+    }
+
+    pub(super) fn channel(&self) -> Option<&str> {
+        self.channel.as_deref()
+    }
+
+    /// The data as it came. None at all is relayed as `null`.
+    pub(super) fn raw_data(&self) -> &RawValue {
+        self.data.unwrap_or(RawValue::NULL)
+    }
+
+    /// The data of one of the protocol's own events.
+    pub(super) fn data<T: EventData>(&self) -> Result<T, Complaint> {
+        let raw = self.raw_data().get();
+        if raw.starts_with('"') {
+            let inner: String = serde_json::from_str(raw).map_err(|_| Complaint::new(T::EXPECTED))?;
+            object(&inner, T::EXPECTED)
+        } else {
+            object(raw, T::EXPECTED)
+        }
+    }
+}
+
+/// What one of the protocol's own events carries.
+pub(super) trait EventData: for<'de> Deserialize<'de> {
+    /// Tells the client what would be accepted.
+    const EXPECTED: &'static str;
+}
+
+#[derive(Deserialize)]
+pub(super) struct SubscribeData {
+    pub(super) channel: String,
+    pub(super) auth: Option<String>,
+    pub(super) channel_data: Option<String>,
+}
+
+impl EventData for SubscribeData {
+    const EXPECTED: &'static str = "`data` of pusher:subscribe must be an object with a string `channel`, and where \
+                                    needed the strings `auth` and `channel_data`";
+}
+
+#[derive(Deserialize)]
+pub(super) struct UnsubscribeData {
+    pub(super) channel: String,
+}
+
+impl EventData for UnsubscribeData {
+    const EXPECTED: &'static str = "`data` of pusher:unsubscribe must be an object with a string `channel`";
+}
+
+/// What is wrong with a message, for the developer of the client.
+#[derive(Debug)]
+pub(super) struct Complaint {
+    message: Cow<'static, str>,
+    code: Option<u16>,
+}
+
+impl Complaint {
+    /// Most mistakes have no code in the protocol.
+    pub(super) fn new(message: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            message: message.into(),
+            code: None,
+        }
+    }
+
+    pub(super) fn with_code(message: &'static str, code: u16) -> Self {
+        Self {
+            message: message.into(),
+            code: Some(code),
+        }
+    }
+
+    /// The `pusher:error` that tells the client.
+    pub(super) fn reply(&self) -> String {
+        frames::error(&self.message, self.code)
+    }
+}
+
+impl From<NameError> for Complaint {
+    fn from(error: NameError) -> Self {
+        Self::new(error.to_string())
+    }
+}
+
+/// Whether a receiver's JSON reader might give up on `json`, which is known to be valid.
+///
+/// Data that is relayed is never built up here, so the reader's own limit does not see it.
+pub(super) fn nests_too_deeply(json: &str) -> bool {
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => in_string = !in_string,
+            _ if in_string => {}
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth -= 1,
+            _ => {}
+        }
+        if depth > MAX_NESTING {
+            return true;
+        }
+    }
+    false
+}
+
+fn object<'a, T: Deserialize<'a>>(text: &'a str, expected: &'static str) -> Result<T, Complaint> {
+    // A list would pass for an object whose keys come in order.
+    if text.trim_start().starts_with('[') {
+        return Err(Complaint::new(expected));
+    }
+    serde_json::from_str(text).map_err(|error| match error.classify() {
+        // These quote the client's text, however long it is.
+        Category::Data => Complaint::new(expected),
+        Category::Syntax | Category::Eof | Category::Io => Complaint::new(format!("not valid JSON: {error}")),
+    })
+}

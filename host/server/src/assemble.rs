@@ -1,0 +1,172 @@
+//! The whole program on one screen: makes every room, connects them, and takes them down in order.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use jackfield_hub::doors::WebhookSink;
+use jackfield_hub::{Apps, Gate, Hub, ShardHandle};
+use jackfield_stores::{AppTable, DuplicateApp, NoticeStore};
+use jackfield_wasm::{Registry, Wanted};
+use tokio::runtime::Runtime;
+use tokio::sync::{Notify, mpsc};
+
+use crate::config::Config;
+use crate::metrics::Metrics;
+use crate::shared::{Counts, Shared};
+use crate::{acceptor, admin, event_loop, webhooks};
+
+/// A running server.
+pub struct Server {
+    shared: Arc<Shared>,
+    /// Where it listens.
+    pub address: SocketAddr,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// The server could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address cannot be bound.
+    #[error("cannot listen on {0}: {1}")]
+    Listen(SocketAddr, std::io::Error),
+    /// A thread cannot be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(std::io::Error),
+    /// The plugin runtime cannot be started.
+    #[error("{0}")]
+    Plugins(String),
+    /// The app table is not one.
+    #[error("configuration: {0}")]
+    Apps(#[from] DuplicateApp),
+}
+
+/// Makes a server and starts it. `background` runs what is not on an event loop.
+///
+/// # Errors
+/// [`StartError`]. A plugin that is missing or wrong is no error: its door is closed and says so.
+pub fn assemble(config: Config, background: &Runtime) -> Result<Server, StartError> {
+    let listener = listen(config.listen)?;
+    let metrics_listener = config.metrics.map(listen).transpose()?;
+    let address = listener
+        .local_addr()
+        .map_err(|error| StartError::Listen(config.listen, error))?;
+
+    let (wanted, shards) = (wanted(&config), config.shards);
+    let apps: Arc<dyn Apps> = Arc::new(AppTable::new(config.apps)?);
+    let registry =
+        Registry::load(&wanted, Arc::clone(&apps), background.handle().clone()).map_err(StartError::Plugins)?;
+    let gate = Gate::new(registry.authorizer(), registry.limiter());
+    let notices = Arc::new(NoticeStore::new(Arc::clone(&apps)));
+    let (handles, wakes): (Vec<ShardHandle>, Vec<Arc<Notify>>) = (0..shards).map(|_| event_loop::handle()).unzip();
+    let hub = Hub::new(handles, registry.adapter(), Arc::clone(&notices) as _, wanted.node);
+    hub.drive();
+    let sink = registry.webhook_sink();
+    let shared = Arc::new(Shared {
+        apps,
+        gate,
+        hub,
+        registry,
+        notices,
+        seen_headers: config.seen_headers,
+        activity_timeout: config.activity_timeout,
+        shutdown_grace: config.shutdown_grace,
+        development: config.development,
+        started: Instant::now(),
+        draining: AtomicBool::new(false),
+        counts: (0..shards).map(|_| Counts::default()).collect(),
+        api_requests: AtomicU64::new(0),
+    });
+    start_background(&shared, metrics_listener, sink, background);
+    let threads = start_threads(&shared, listener, wakes).map_err(StartError::Thread)?;
+    Ok(Server {
+        shared,
+        address,
+        threads,
+    })
+}
+
+impl Server {
+    /// Why this instance is not ready, one line each; none if it is.
+    pub fn unready(&self) -> Vec<String> {
+        self.shared.unready()
+    }
+
+    /// Takes nothing new in, closes connections over the grace period, and waits until they are gone.
+    pub fn stop(self) {
+        tracing::info!(connections = self.shared.connections(), "stopping");
+        self.shared.draining.store(true, Ordering::Relaxed);
+        acceptor::wake(self.address);
+        for thread in self.threads {
+            // A thread that panicked has said so already.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn wanted(config: &Config) -> Wanted {
+    Wanted {
+        folder: config.plugins.clone(),
+        adapter: config.doors.adapter.clone(),
+        auth: config.doors.auth.clone(),
+        rate_limit: config.doors.rate_limit.clone(),
+        webhook: config.doors.webhook.clone(),
+        configs: config.doors.configs.clone(),
+        node: config.node.clone(),
+    }
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    acceptor::bind(address).map_err(|error| StartError::Listen(address, error))
+}
+
+fn start_background(
+    shared: &Arc<Shared>,
+    metrics: Option<TcpListener>,
+    sink: Arc<dyn WebhookSink>,
+    background: &Runtime,
+) {
+    background
+        .handle()
+        .spawn(webhooks::run(Arc::clone(shared), Arc::clone(&shared.notices), sink));
+    if let Some(listener) = metrics {
+        let metrics = Arc::new(Metrics::new(Arc::clone(shared)));
+        background.handle().spawn(async move {
+            if let Err(error) = admin::serve(listener, metrics).await {
+                tracing::error!(%error, "metrics are no longer served");
+            }
+        });
+    }
+}
+
+fn start_threads(
+    shared: &Arc<Shared>,
+    listener: TcpListener,
+    wakes: Vec<Arc<Notify>>,
+) -> std::io::Result<Vec<JoinHandle<()>>> {
+    let mut threads = Vec::new();
+    let mut loops = Vec::new();
+    for (index, wake) in wakes.into_iter().enumerate() {
+        let (sender, accepted) = mpsc::channel(ACCEPTED);
+        loops.push(sender);
+        let shared = Arc::clone(shared);
+        threads.push(
+            thread::Builder::new()
+                .name(format!("event-loop-{index}"))
+                .spawn(move || {
+                    if let Err(error) = event_loop::run(index, shared, wake, accepted) {
+                        tracing::error!(%error, index, "an event loop could not be started");
+                    }
+                })?,
+        );
+    }
+    let shared = Arc::clone(shared);
+    let acceptor = thread::Builder::new().name("acceptor".to_owned());
+    threads.push(acceptor.spawn(move || acceptor::run(&listener, &loops, &shared))?);
+    Ok(threads)
+}
+
+/// Accepted connections that may wait for an event loop; more wait in the kernel.
+const ACCEPTED: usize = 256;

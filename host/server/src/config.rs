@@ -1,0 +1,255 @@
+//! The configuration, in two steps: the file as written ([`raw`]), and what the program means by it ([`Config`]).
+//!
+//! Later words win: defaults, file, environment, command line. Every mistake stops the start with a message that names
+//! the place and what is accepted.
+
+mod env_names;
+mod raw;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jackfield_hub::doors::Rule;
+use jackfield_hub::{App, Endpoint, Policy, Secret};
+
+use raw::{RawApp, RawConfig};
+
+/// What the program needs to know. No option, no default hidden elsewhere.
+#[derive(Debug)]
+pub struct Config {
+    /// Where clients and servers connect.
+    pub listen: SocketAddr,
+    /// Where metrics are served; none if they are switched off.
+    pub metrics: Option<SocketAddr>,
+    /// Whether the development page is served.
+    pub development: bool,
+    /// This instance's name, unique in the cluster.
+    pub node: String,
+    /// The plugins folder.
+    pub plugins: PathBuf,
+    /// Which plugins stand where.
+    pub doors: Doors,
+    /// The apps, at least one.
+    pub apps: Vec<App>,
+    /// Headers of handshakes and requests that auth plugins see, in lower case.
+    pub seen_headers: Vec<String>,
+    /// Silence after which a connection is asked for a sign of life.
+    pub activity_timeout: Duration,
+    /// Over which time connections are closed when the program ends.
+    pub shutdown_grace: Duration,
+    /// Event loops.
+    pub shards: usize,
+}
+
+/// Which plugin stands at which door, and what each is handed.
+#[derive(Debug)]
+pub struct Doors {
+    /// `adapter.driver`.
+    pub adapter: String,
+    /// `auth.chain`.
+    pub auth: Vec<String>,
+    /// `rate_limiter.plugin`.
+    pub rate_limit: String,
+    /// `webhooks.plugin`.
+    pub webhook: String,
+    /// JSON objects by plugin name.
+    pub configs: BTreeMap<String, String>,
+}
+
+/// What the command line says; it wins over everything else.
+#[derive(Debug, Default)]
+pub struct Overrides {
+    /// `--config FILE`.
+    pub file: Option<PathBuf>,
+    /// `--port N`.
+    pub port: Option<u16>,
+    /// `--plugins DIR`.
+    pub plugins: Option<PathBuf>,
+    /// `--dev`.
+    pub development: bool,
+}
+
+/// Something in the configuration is wrong.
+#[derive(Debug, thiserror::Error)]
+#[error("configuration: {0}")]
+pub struct ConfigError(String);
+
+impl Config {
+    /// Reads the file, the environment (as `lookup` gives it) and the command line.
+    ///
+    /// # Errors
+    /// [`ConfigError`], for the operator to read.
+    pub fn load(overrides: Overrides, lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut raw = match &overrides.file {
+            Some(path) => raw::read(path).map_err(ConfigError)?,
+            None => RawConfig::default(),
+        };
+        env_names::apply(&mut raw, lookup).map_err(ConfigError)?;
+        if let Some(port) = overrides.port {
+            raw.port = port;
+        }
+        if let Some(plugins) = overrides.plugins {
+            raw.plugins = plugins;
+        }
+        if overrides.development {
+            raw.mode = raw::Mode::Development;
+        }
+        meant(raw).map_err(ConfigError)
+    }
+}
+
+/// The name, key and secret of the app that development mode offers. Digits, because some libraries insist on them.
+pub const DEVELOPMENT_APP: (&str, &str, &str) = ("1001", "app-key", "app-secret");
+
+fn meant(raw: RawConfig) -> Result<Config, String> {
+    let development = raw.mode == raw::Mode::Development;
+    let mut apps = raw.apps.iter().map(app).collect::<Result<Vec<_>, _>>()?;
+    if apps.is_empty() && development {
+        apps.push(development_app());
+    }
+    if apps.is_empty() {
+        return Err("there are no apps; add one under `apps`, or start with --dev to try things out".to_owned());
+    }
+    let known_secret = |raw: &&RawApp| raw.secret == DEVELOPMENT_APP.2;
+    if let Some(app) = raw.apps.iter().find(known_secret).filter(|_| !development) {
+        return Err(format!(
+            "app `{}` has the development secret, which everybody knows",
+            app.id
+        ));
+    }
+    let metrics = raw
+        .metrics
+        .enabled
+        .then(|| address(&raw.metrics.host, raw.metrics.port, "metrics.host"));
+    Ok(Config {
+        listen: address(&raw.host, raw.port, "host")?,
+        metrics: metrics.transpose()?,
+        development,
+        node: raw.instance.process_id.unwrap_or_else(made_up_name),
+        plugins: raw.plugins,
+        doors: Doors {
+            configs: plugin_configs(&raw.adapter, raw.plugin)?,
+            adapter: raw.adapter.driver,
+            auth: raw.auth.chain,
+            rate_limit: raw.rate_limiter.plugin,
+            webhook: raw.webhooks.plugin,
+        },
+        apps,
+        seen_headers: raw.auth.headers.iter().map(|name| name.to_ascii_lowercase()).collect(),
+        activity_timeout: Duration::from_secs(raw.activity_timeout.get()),
+        shutdown_grace: Duration::from_secs(raw.shutdown_grace_period),
+        shards: std::thread::available_parallelism().map_or(1, usize::from),
+    })
+}
+
+fn app(raw: &RawApp) -> Result<App, String> {
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    for (key, value) in [("id", &raw.id), ("key", &raw.key)] {
+        if value.is_empty() || value.len() > APP_NAME_BYTES || !value.bytes().all(good) {
+            return Err(format!(
+                "apps: the {key} `{value}` must be 1 to {APP_NAME_BYTES} letters, digits, `_` or `-`"
+            ));
+        }
+    }
+    if raw.secret.is_empty() {
+        return Err(format!("apps: the app `{}` has an empty secret", raw.id));
+    }
+    let webhooks = raw.webhooks.iter().map(|hook| {
+        if !hook.url.starts_with("http://") && !hook.url.starts_with("https://") {
+            return Err(format!(
+                "apps: webhook `{}` of app `{}` must begin with http:// or https://",
+                hook.url, raw.id
+            ));
+        }
+        let headers = hook
+            .headers
+            .iter()
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.clone()));
+        Ok(Endpoint {
+            url: hook.url.clone(),
+            events: hook.event_types.clone(),
+            headers: headers.collect(),
+        })
+    });
+    let policy = Policy {
+        client_events: raw.enable_client_messages,
+        client_event_rule: per_second(raw.max_client_events_per_second),
+        publish_rule: per_second(raw.max_backend_events_per_second),
+        webhooks: webhooks.collect::<Result<_, _>>()?,
+    };
+    Ok(App::new(&raw.id, &raw.key, Secret::new(&raw.secret), policy))
+}
+
+fn development_app() -> App {
+    let (id, key, secret) = DEVELOPMENT_APP;
+    let policy = Policy {
+        client_events: true,
+        client_event_rule: per_second(raw::CLIENT_EVENTS_PER_SECOND),
+        publish_rule: per_second(raw::BACKEND_EVENTS_PER_SECOND),
+        webhooks: Vec::new(),
+    };
+    App::new(id, key, Secret::new(secret), policy)
+}
+
+/// So many a second, and a second's worth at once.
+fn per_second(amount: u32) -> Rule {
+    Rule {
+        amount,
+        period_ms: 1_000,
+        burst: amount,
+    }
+}
+
+/// `adapter.DRIVER` is for the adapter, `plugin.NAME` for any other plugin.
+fn plugin_configs(
+    adapter: &raw::RawAdapter,
+    others: BTreeMap<String, serde_json::Value>,
+) -> Result<BTreeMap<String, String>, String> {
+    let mut configs = BTreeMap::new();
+    for (name, section) in &adapter.sections {
+        if !section.is_object() {
+            return Err(format!(
+                "unknown key `adapter.{name}`; `adapter` takes `driver` and one section per driver"
+            ));
+        }
+        configs.insert(format!("adapter-{name}"), section.to_string());
+        configs.insert(name.clone(), section.to_string());
+    }
+    for (name, section) in others {
+        if !section.is_object() {
+            return Err(format!(
+                "`plugin.{name}` must be a section: it is handed to the plugin `{name}` as it is"
+            ));
+        }
+        configs.insert(name, section.to_string());
+    }
+    Ok(configs)
+}
+
+fn address(host: &str, port: u16, key: &str) -> Result<SocketAddr, String> {
+    let ip = host
+        .parse()
+        .map_err(|_| format!("`{key}` must be an IP address such as 0.0.0.0 or ::1, not `{host}`"))?;
+    Ok(SocketAddr::new(ip, port))
+}
+
+/// An instance without a configured name is told apart by chance.
+fn made_up_name() -> String {
+    let mut bytes = [0; 6];
+    getrandom::fill(&mut bytes).expect("the operating system has a random source");
+    format!("node-{}", bytes.map(|byte| format!("{byte:02x}")).concat())
+}
+
+/// Bytes of an app's id or key: both stand in paths and topics.
+const APP_NAME_BYTES: usize = 64;
+
+/// The file that is used when none is named on the command line, if it exists.
+pub fn default_file() -> Option<PathBuf> {
+    let path = Path::new("jackfield.toml");
+    path.exists().then(|| path.to_path_buf())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,219 @@
+//! The configuration file as written: TOML, or JSON with comments. Unknown keys are refused with their line.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::num::NonZeroU64;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+/// The whole file.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawConfig {
+    /// The address to listen on.
+    pub(super) host: String,
+    /// The port for WebSocket clients and the HTTP API.
+    pub(super) port: u16,
+    /// `production` or `development`.
+    pub(super) mode: Mode,
+    /// The folder with the `.wasm` files.
+    pub(super) plugins: PathBuf,
+    /// Seconds of silence before a client is asked for a sign of life.
+    pub(super) activity_timeout: NonZeroU64,
+    /// Seconds over which connections are closed when the program ends.
+    pub(super) shutdown_grace_period: u64,
+    pub(super) instance: RawInstance,
+    pub(super) adapter: RawAdapter,
+    pub(super) auth: RawAuth,
+    pub(super) rate_limiter: RawRateLimiter,
+    pub(super) webhooks: RawWebhooks,
+    /// Sections handed to plugins, by plugin name.
+    pub(super) plugin: BTreeMap<String, serde_json::Value>,
+    pub(super) metrics: RawMetrics,
+    pub(super) apps: Vec<RawApp>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Mode {
+    Production,
+    Development,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawInstance {
+    /// Unique per instance; made up if absent.
+    pub(super) process_id: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default)]
+pub(super) struct RawAdapter {
+    /// The plugin `adapter-DRIVER.wasm`, or `DRIVER.wasm`.
+    pub(super) driver: String,
+    /// One section per driver, handed to its plugin.
+    #[serde(flatten)]
+    pub(super) sections: BTreeMap<String, serde_json::Value>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawAuth {
+    /// Plugins that are asked in this order.
+    pub(super) chain: Vec<String>,
+    /// Request headers that they get to see.
+    pub(super) headers: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawRateLimiter {
+    pub(super) plugin: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawWebhooks {
+    pub(super) plugin: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawMetrics {
+    pub(super) enabled: bool,
+    pub(super) host: String,
+    pub(super) port: u16,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawApp {
+    pub(super) id: String,
+    pub(super) key: String,
+    pub(super) secret: String,
+    /// Whether clients may send `client-…` events.
+    #[serde(default)]
+    pub(super) enable_client_messages: bool,
+    /// Client events a second, per connection.
+    #[serde(default = "client_events_per_second")]
+    pub(super) max_client_events_per_second: u32,
+    /// Events a second from the app's server.
+    #[serde(default = "backend_events_per_second")]
+    pub(super) max_backend_events_per_second: u32,
+    #[serde(default)]
+    pub(super) webhooks: Vec<RawWebhook>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawWebhook {
+    pub(super) url: String,
+    /// Empty: all.
+    #[serde(default)]
+    pub(super) event_types: Vec<String>,
+    #[serde(default)]
+    pub(super) headers: BTreeMap<String, String>,
+}
+
+impl Default for RawConfig {
+    fn default() -> Self {
+        Self {
+            host: "0.0.0.0".to_owned(),
+            port: 6001,
+            mode: Mode::Production,
+            plugins: PathBuf::from("plugins"),
+            activity_timeout: NonZeroU64::MIN.saturating_add(119),
+            shutdown_grace_period: 10,
+            instance: RawInstance::default(),
+            adapter: RawAdapter::default(),
+            auth: RawAuth::default(),
+            rate_limiter: RawRateLimiter::default(),
+            webhooks: RawWebhooks::default(),
+            plugin: BTreeMap::new(),
+            metrics: RawMetrics::default(),
+            apps: Vec::new(),
+        }
+    }
+}
+
+impl Default for RawAdapter {
+    fn default() -> Self {
+        Self {
+            driver: "local".to_owned(),
+            sections: BTreeMap::new(),
+        }
+    }
+}
+
+impl Default for RawAuth {
+    fn default() -> Self {
+        Self {
+            chain: vec!["auth-pusher".to_owned()],
+            headers: Vec::new(),
+        }
+    }
+}
+
+impl Default for RawRateLimiter {
+    fn default() -> Self {
+        Self {
+            plugin: "rate-limit-local".to_owned(),
+        }
+    }
+}
+
+impl Default for RawWebhooks {
+    fn default() -> Self {
+        Self {
+            plugin: "webhook-http".to_owned(),
+        }
+    }
+}
+
+impl Default for RawMetrics {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            host: "127.0.0.1".to_owned(),
+            port: 9601,
+        }
+    }
+}
+
+/// Reads a file; its ending says which language it is in.
+///
+/// # Errors
+/// A text with the file, the line and the key.
+pub(super) fn read(path: &Path) -> Result<RawConfig, String> {
+    let place = path.display();
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{place}: {error}"))?;
+    match path.extension().and_then(|ending| ending.to_str()) {
+        Some("toml") => toml::from_str(&text).map_err(|error| format!("{place}: {error}")),
+        Some("json" | "jsonc") => from_json(&text).map_err(|error| format!("{place}: {error}")),
+        _ => Err(format!("{place}: the file must end in .toml, .json or .jsonc")),
+    }
+}
+
+/// Comments become blanks, so that lines and columns in errors stay right.
+fn from_json(text: &str) -> Result<RawConfig, String> {
+    let mut plain = String::new();
+    let mut stripped = json_comments::StripComments::new(text.as_bytes());
+    stripped.read_to_string(&mut plain).map_err(|error| error.to_string())?;
+    serde_json::from_str(&plain).map_err(|error| error.to_string())
+}
+
+/// Pusher's own limit for client events.
+pub(super) const CLIENT_EVENTS_PER_SECOND: u32 = 10;
+
+/// A limit that protects from a runaway server rather than from a busy one.
+pub(super) const BACKEND_EVENTS_PER_SECOND: u32 = 1_000_000;
+
+fn client_events_per_second() -> u32 {
+    CLIENT_EVENTS_PER_SECOND
+}
+
+fn backend_events_per_second() -> u32 {
+    BACKEND_EVENTS_PER_SECOND
+}

@@ -1,0 +1,123 @@
+//! What the configuration accepts, and how it refuses the rest.
+
+use std::fs;
+use std::path::PathBuf;
+
+use super::{Config, Overrides};
+
+/// Loads `text` from a file of this ending; gives the port and the driver, or the message.
+fn load(ending: &str, text: &str, env: &[(&str, &str)]) -> Result<Config, String> {
+    let name = format!(
+        "jackfield-config-{}-{:?}.{ending}",
+        std::process::id(),
+        std::thread::current().id()
+    );
+    let file: PathBuf = std::env::temp_dir().join(name);
+    fs::write(&file, text).expect("temporary folder");
+    let lookup = |wanted: &str| {
+        env.iter()
+            .find(|(name, _)| *name == wanted)
+            .map(|(_, text)| (*text).to_owned())
+    };
+    let overrides = Overrides {
+        file: Some(file.clone()),
+        ..Overrides::default()
+    };
+    let config = Config::load(overrides, lookup).map_err(|error| error.to_string());
+    fs::remove_file(file).expect("was written");
+    config
+}
+
+const APP: &str = "[[apps]]\nid = \"7\"\nkey = \"k\"\nsecret = \"s\"\n";
+
+#[test]
+fn a_file_in_either_language_is_read() {
+    let toml = load("toml", &format!("port = 7001\n{APP}"), &[]).expect("good");
+    assert_eq!(toml.listen.port(), 7001);
+    // The seed guides' JSON holds comments and a section per driver.
+    let json = r#"{
+        "adapter": { "driver": "nats", "nats": { "prefix": "x:" } }, // comment
+        "apps": [{ "id": "7", "key": "k", "secret": "s" }]
+    }"#;
+    let json = load("json", json, &[]).expect("good");
+    assert_eq!(json.doors.adapter, "nats");
+    assert_eq!(json.doors.configs["adapter-nats"], r#"{"prefix":"x:"}"#);
+}
+
+#[test]
+fn the_environment_wins_over_the_file() {
+    let env = [
+        ("PORT", "8001"),
+        ("ADAPTER_DRIVER", "mqtt"),
+        ("INSTANCE_PROCESS_ID", "a"),
+    ];
+    let config = load("toml", &format!("port = 7001\n{APP}"), &env).expect("good");
+    assert_eq!(
+        (
+            config.listen.port(),
+            config.doors.adapter.as_str(),
+            config.node.as_str()
+        ),
+        (8001, "mqtt", "a")
+    );
+}
+
+#[test]
+fn mistakes_are_named() {
+    let app = |rest: &str| format!("{APP}{rest}");
+    let cases: &[(&str, String, &[&str])] = &[
+        (
+            "toml",
+            "prot = 1".to_owned(),
+            &["line 1", "unknown field `prot`", "`port`"],
+        ),
+        ("toml", app("webhook = []"), &["line 5", "unknown field `webhook`"]),
+        ("toml", "port = \"x\"".to_owned(), &["line 1", "invalid type"]),
+        ("toml", "adapter = { drivr = \"x\" }".to_owned(), &["adapter.drivr"]),
+        ("toml", "activity_timeout = 0".to_owned(), &["line 1", "nonzero"]),
+        ("toml", String::new(), &["there are no apps", "--dev"]),
+        (
+            "toml",
+            app("[[apps]]\nid = \"a/b\"\nkey = \"k\"\nsecret = \"s\""),
+            &["`a/b`", "letters, digits"],
+        ),
+        (
+            "toml",
+            "[[apps]]\nid = \"1\"\nkey = \"k\"\nsecret = \"app-secret\"".to_owned(),
+            &["development secret"],
+        ),
+        (
+            "toml",
+            app("[[apps.webhooks]]\nurl = \"ftp://x\""),
+            &["ftp://x", "http://"],
+        ),
+        (
+            "json",
+            "{\n\"prot\": 1}".to_owned(),
+            &["unknown field `prot`", "line 2"],
+        ),
+        ("yaml", String::new(), &[".toml, .json"]),
+    ];
+    for (ending, text, wanted) in cases {
+        let message = load(ending, text, &[]).expect_err(text);
+        for part in *wanted {
+            assert!(
+                message.contains(part),
+                "{text:?} gave {message:?}, which lacks {part:?}"
+            );
+        }
+    }
+    let message = load("toml", APP, &[("PORT", "many")]).expect_err("bad port");
+    assert!(message.contains("PORT=`many`"), "{message}");
+}
+
+#[test]
+fn the_development_app_exists_in_development_only() {
+    let overrides = Overrides {
+        development: true,
+        ..Overrides::default()
+    };
+    let config = Config::load(overrides, |_| None).expect("good");
+    assert_eq!(config.apps[0].id.as_ref(), "1001");
+    assert!(Config::load(Overrides::default(), |_| None).is_err());
+}

@@ -1,0 +1,219 @@
+//! One thread with its sockets: HTTP, WebSockets and their share of every channel.
+//!
+//! Everything of a connection happens on its loop's thread, so nothing here is locked. Deliveries are gathered: the
+//! tasks of a turn only fill outboxes, and the writer, which runs after them, writes each dirty socket once with all
+//! that waits for it.
+
+use std::cell::{RefCell, RefMut};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use jackfield_hub::{Change, OutboxLimits, Shard, ShardHandle};
+use jackfield_protocol::close::Close;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio::sync::mpsc::Receiver;
+use tokio::task::{LocalSet, spawn_local, yield_now};
+
+use crate::acceptor::Accepted;
+use crate::connection::Connection;
+use crate::http;
+use crate::shared::{Counts, Shared};
+
+/// The state of one event loop.
+pub(crate) struct EventLoop {
+    pub(crate) index: usize,
+    pub(crate) shared: Arc<Shared>,
+    /// Borrowed for moments, never across an await.
+    shard: RefCell<Shard<Rc<Connection>>>,
+    /// Wakes the writer.
+    dirty: Arc<Notify>,
+    /// Where sockets are read into: borrowed while one is read, so that an idle socket needs no buffer.
+    pub(crate) scratch: RefCell<Box<[u8]>>,
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<Rc<EventLoop>>> = const { RefCell::new(None) };
+}
+
+/// A handle for the hub, and the wake-up behind it.
+pub(crate) fn handle() -> (ShardHandle, Arc<Notify>) {
+    let dirty = Arc::new(Notify::new());
+    let wake = Arc::clone(&dirty);
+    (ShardHandle::new(move || wake.notify_one()), dirty)
+}
+
+/// Runs one event loop on the calling thread until the program drains and its sockets are gone.
+pub(crate) fn run(
+    index: usize,
+    shared: Arc<Shared>,
+    dirty: Arc<Notify>,
+    mut accepted: Receiver<Accepted>,
+) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let shard = RefCell::new(Shard::new(index, Arc::clone(&shared.hub), OutboxLimits::default()));
+    let scratch = RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice());
+    let event_loop = Rc::new(EventLoop {
+        index,
+        shared,
+        shard,
+        dirty,
+        scratch,
+    });
+    CURRENT.set(Some(Rc::clone(&event_loop)));
+    let tasks = LocalSet::new();
+    tasks.spawn_local(Rc::clone(&event_loop).write());
+    tasks.spawn_local(Rc::clone(&event_loop).tick());
+    runtime.block_on(tasks.run_until(async {
+        while let Some((stream, peer)) = accepted.recv().await {
+            event_loop.admit(stream, peer);
+        }
+        event_loop.drain().await;
+    }));
+    CURRENT.set(None);
+    Ok(())
+}
+
+impl EventLoop {
+    /// The loop of this thread.
+    pub(crate) fn current() -> Rc<Self> {
+        CURRENT.with_borrow(|current| Rc::clone(current.as_ref().expect("called on an event loop's thread")))
+    }
+
+    /// The shard, and a turn of the writer behind whatever is done to it.
+    pub(crate) fn shard(&self) -> RefMut<'_, Shard<Rc<Connection>>> {
+        self.dirty.notify_one();
+        self.shard.borrow_mut()
+    }
+
+    /// What this loop counts.
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.shared.counts[self.index]
+    }
+
+    /// Writes one socket's outbox as far as the kernel takes it.
+    pub(crate) fn write_socket(&self, slot: usize) {
+        let mut shard = self.shard.borrow_mut();
+        let connection = Rc::clone(shard.owner(slot));
+        let (written, bytes) = connection.socket.write(shard.outbox(slot));
+        add(&self.counts().written_bytes, bytes as u64);
+        let closing = shard.is_closing(slot);
+        drop(shard);
+        connection.wrote(written, closing);
+    }
+
+    fn admit(&self, stream: std::net::TcpStream, peer: SocketAddr) {
+        match TcpStream::from_std(stream) {
+            Ok(stream) => {
+                spawn_local(http::serve(stream, peer, Arc::clone(&self.shared)));
+            }
+            Err(error) => tracing::warn!(%error, "a connection could not be registered"),
+        }
+    }
+
+    /// Works off jobs and writes dirty sockets, in slices: a large channel must not hold up the rest.
+    async fn write(self: Rc<Self>) {
+        loop {
+            self.dirty.notified().await;
+            loop {
+                let changes = self.shard.borrow_mut().turn();
+                self.tell(changes);
+                let mut written = 0;
+                while written < SLICE {
+                    let Some(slot) = self.shard.borrow_mut().next_dirty() else {
+                        break;
+                    };
+                    self.write_socket(slot);
+                    written += 1;
+                }
+                if written == 0 {
+                    break;
+                }
+                yield_now().await;
+            }
+        }
+    }
+
+    fn tell(&self, changes: Vec<Change>) {
+        for change in changes {
+            let (Change::Subscribed(slot, topic) | Change::TimedOut(slot, topic)) = &change;
+            let connection = Rc::clone(self.shard.borrow().owner(*slot));
+            connection.subscription_changed(self, topic, matches!(change, Change::Subscribed(..)));
+        }
+    }
+
+    /// Once a second: activity timers, subscriptions that waited too long, counters. One walk over the sockets costs less
+    /// than a timer each.
+    async fn tick(self: Rc<Self>) {
+        let mut interval = tokio::time::interval(TICK);
+        loop {
+            interval.tick().await;
+            let now = Instant::now();
+            let slots: Vec<usize> = self.shard.borrow().slots().collect();
+            for slot in slots {
+                let connection = Rc::clone(self.shard.borrow().owner(slot));
+                connection.tick(&self, now);
+            }
+            let late = self.shard.borrow_mut().expire(self.shared.now_ms());
+            self.tell(late);
+            if self.index == 0 {
+                self.shared.hub.sweep(self.shared.now_ms());
+            }
+            self.publish_counts();
+        }
+    }
+
+    fn publish_counts(&self) {
+        let shard = self.shard.borrow();
+        let counts = self.counts();
+        counts
+            .subscriptions
+            .store(shard.subscriptions() as u64, Ordering::Relaxed);
+        counts.delivered.store(shard.deliveries, Ordering::Relaxed);
+        counts.cut.store(shard.cut, Ordering::Relaxed);
+    }
+
+    /// Closes all sockets with 4200, spread evenly over the grace period, and waits until they are gone. Clients come back
+    /// at once, and at one instance fewer they should not all come in the same moment. Each socket has its own time limit
+    /// for its farewell.
+    async fn drain(&self) {
+        let over = self.shared.shutdown_grace;
+        let slots: Vec<usize> = self.shard.borrow().slots().collect();
+        let steps = (over.as_millis() / DRAIN_STEP.as_millis()).max(1) as usize;
+        for chunk in slots.chunks(slots.len().div_ceil(steps).max(DRAIN_AT_ONCE)) {
+            for slot in chunk {
+                let there = self.shard.borrow().contains(*slot);
+                if there {
+                    self.shard().close(*slot, Close::Reconnect);
+                }
+            }
+            tokio::time::sleep(DRAIN_STEP).await;
+        }
+        while !self.shard.borrow().is_empty() {
+            tokio::time::sleep(DRAIN_STEP).await;
+        }
+    }
+}
+
+/// Counters of a loop have one writer, so a load and a store do.
+pub(crate) fn add(counter: &AtomicU64, by: u64) {
+    counter.store(counter.load(Ordering::Relaxed) + by, Ordering::Relaxed);
+}
+
+/// Bytes read from a socket at once.
+const SCRATCH_BYTES: usize = 64 << 10;
+
+/// Sockets written before other tasks get their turn: about a millisecond.
+const SLICE: usize = 256;
+
+/// How often timers are looked at.
+const TICK: Duration = Duration::from_secs(1);
+
+/// The grain in which sockets are closed at the end.
+const DRAIN_STEP: Duration = Duration::from_millis(20);
+
+/// Sockets closed in one step at the least: a few do not make a crowd, and nobody needs to wait for them.
+const DRAIN_AT_ONCE: usize = 16;

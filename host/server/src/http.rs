@@ -1,0 +1,113 @@
+//! HTTP on an event loop: one hyper connection per socket, the routes, and the shape of answers.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderValue, Request, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::json;
+use tokio::net::TcpStream;
+use tower_service::Service as _;
+
+use crate::shared::Shared;
+use crate::{api, development, upgrade};
+
+/// Who is at the other end, as the socket says.
+#[derive(Clone, Copy)]
+pub(crate) struct Peer(pub(crate) SocketAddr);
+
+/// The routes of the public port. Made once per event loop.
+fn router(shared: Arc<Shared>) -> Router {
+    let router = Router::new()
+        .route("/app/{key}", get(upgrade::upgrade))
+        .route("/apps/{id}/events", post(api::events))
+        .route("/live", get(|| async { "live\n" }))
+        .route("/ready", get(ready))
+        .fallback(not_found);
+    let router = if shared.development {
+        development::add_routes(router)
+    } else {
+        router
+    };
+    router.with_state(shared)
+}
+
+/// Serves one connection until it ends or becomes a WebSocket.
+pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
+    thread_local! {
+        static ROUTER: std::cell::OnceCell<Router> = const { std::cell::OnceCell::new() };
+    }
+    let routes = ROUTER.with(|routes| routes.get_or_init(|| router(shared)).clone());
+    let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(Peer(peer));
+        let mut routes = routes.clone();
+        async move { Ok::<_, Infallible>(routes.call(request).await.unwrap_or_else(|never| match never {})) }
+    });
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_HEADER_BYTES)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    // An error is the client's: it spoke something else, was too slow, or went away.
+    if let Err(error) = connection.await {
+        tracing::debug!(%peer, %error, "an HTTP connection ended");
+    }
+}
+
+/// An answer that says what was wrong: `{"error": …}`.
+pub(crate) fn refuse(status: StatusCode, message: &str) -> Response {
+    json_response(status, &json!({ "error": message }).to_string())
+}
+
+/// The same with the time after which to try again.
+pub(crate) fn refuse_for_now(status: StatusCode, message: &str, retry_after_ms: u32) -> Response {
+    let mut response = refuse(status, message);
+    let seconds = HeaderValue::from(retry_after_ms.div_ceil(1_000).max(1));
+    response.headers_mut().insert(header::RETRY_AFTER, seconds);
+    response
+}
+
+/// A JSON answer.
+pub(crate) fn json_response(status: StatusCode, body: &str) -> Response {
+    (
+        status,
+        [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))],
+        body.to_owned(),
+    )
+        .into_response()
+}
+
+/// Whether a balancer should send traffic here.
+async fn ready(State(shared): State<Arc<Shared>>) -> Response {
+    let reasons = shared.unready();
+    if reasons.is_empty() {
+        return json_response(StatusCode::OK, &json!({ "ready": true }).to_string());
+    }
+    json_response(
+        StatusCode::SERVICE_UNAVAILABLE,
+        &json!({ "ready": false, "reasons": reasons }).to_string(),
+    )
+}
+
+async fn not_found(request: axum::extract::Request) -> Response {
+    refuse(
+        StatusCode::NOT_FOUND,
+        &format!("there is nothing at {} {}", request.method(), request.uri().path()),
+    )
+}
+
+/// How long a client may take for its request's head: a slow one holds a socket, not a thread.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Headers of a request.
+const MAX_HEADERS: usize = 100;
+/// Bytes of a request's head.
+const MAX_HEADER_BYTES: usize = 16 << 10;

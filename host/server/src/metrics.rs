@@ -1,0 +1,167 @@
+//! Metrics in the OpenMetrics text format, read from where they are counted when somebody asks.
+//!
+//! Names follow soketi and Sockudo where both count the same, so that dashboards carry over.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use jackfield_wasm::PluginReport;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+
+use crate::shared::{Counts, Shared};
+
+/// All metrics of this instance.
+pub(crate) struct Metrics {
+    registry: Registry,
+}
+
+struct Reader(Arc<Shared>);
+
+impl Metrics {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        let mut registry = Registry::with_prefix("jackfield");
+        registry.register_collector(Box::new(Reader(shared)));
+        Self { registry }
+    }
+
+    /// The text that Prometheus reads.
+    pub(crate) fn text(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        text::encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Reader")
+    }
+}
+
+impl Collector for Reader {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let shared = &self.0;
+        for (name, help, of) in GAUGES {
+            gauge(&mut encoder, name, help, sum(shared, *of))?;
+        }
+        gauge(
+            &mut encoder,
+            "active_channels",
+            "Channels that have or lately had subscribers",
+            shared.hub.channels() as u64,
+        )?;
+        gauge(
+            &mut encoder,
+            "open_tickets",
+            "Publishes that wait for the adapter",
+            shared.hub.open_tickets() as u64,
+        )?;
+        gauge(
+            &mut encoder,
+            "ready",
+            "1 when this instance should get traffic",
+            u64::from(shared.unready().is_empty()),
+        )?;
+        for (name, help, of) in COUNTERS {
+            counter(&mut encoder, name, help, sum(shared, *of))?;
+        }
+        let requests = shared.api_requests.load(Ordering::Relaxed);
+        counter(
+            &mut encoder,
+            "http_calls_received",
+            "Requests of the HTTP API",
+            requests,
+        )?;
+        counter(
+            &mut encoder,
+            "notices_dropped",
+            "Notices that found their queue full",
+            shared.notices.dropped(),
+        )?;
+        plugins(&mut encoder, &shared.registry.plugins())
+    }
+}
+
+/// A count of an event loop.
+type Of = fn(&Counts) -> &AtomicU64;
+
+const GAUGES: &[(&str, &str, Of)] = &[
+    ("connected", "WebSocket connections", |counts| &counts.connections),
+    ("subscriptions", "Subscriptions to channels", |counts| {
+        &counts.subscriptions
+    }),
+];
+
+const COUNTERS: &[(&str, &str, Of)] = &[
+    ("new_connections", "Connections since the start", |counts| {
+        &counts.connected
+    }),
+    ("new_disconnections", "Connections that ended", |counts| {
+        &counts.disconnected
+    }),
+    ("ws_messages_received", "Messages from clients", |counts| {
+        &counts.received
+    }),
+    ("ws_messages_sent", "Events put into outboxes", |counts| {
+        &counts.delivered
+    }),
+    (
+        "slow_consumers_cut",
+        "Connections closed because their outbox was full",
+        |counts| &counts.cut,
+    ),
+    ("socket_received_bytes", "Bytes read from sockets", |counts| {
+        &counts.read_bytes
+    }),
+    ("socket_transmitted_bytes", "Bytes written to sockets", |counts| {
+        &counts.written_bytes
+    }),
+];
+
+fn plugins(encoder: &mut DescriptorEncoder<'_>, plugins: &[PluginReport]) -> fmt::Result {
+    let mut family = |name: &str, help: &str, of: fn(&PluginReport) -> u64| {
+        let mut encoder = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for plugin in plugins {
+            let labels = [("plugin", plugin.name.as_str()), ("door", plugin.door)];
+            ConstCounter::new(of(plugin)).encode(encoder.encode_family(&labels)?)?;
+        }
+        Ok(())
+    };
+    family("plugin_calls", "Guest calls", |plugin| plugin.calls)?;
+    family(
+        "plugin_traps",
+        "Guest calls that trapped or ran out of time",
+        |plugin| plugin.traps,
+    )?;
+    let help = "Counters of plugins' own";
+    let mut encoder = encoder.encode_descriptor("plugin_counter", help, None, MetricType::Counter)?;
+    for plugin in plugins {
+        for (counter, value) in &plugin.counters {
+            let labels = [("plugin", plugin.name.as_str()), ("counter", counter)];
+            ConstCounter::new(*value).encode(encoder.encode_family(&labels)?)?;
+        }
+    }
+    Ok(())
+}
+
+fn sum(shared: &Shared, of: Of) -> u64 {
+    shared
+        .counts
+        .iter()
+        .map(|counts| of(counts).load(Ordering::Relaxed))
+        .sum()
+}
+
+fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> fmt::Result {
+    ConstGauge::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
+}
+
+fn counter(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> fmt::Result {
+    ConstCounter::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)
+}

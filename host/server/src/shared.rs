@@ -1,0 +1,77 @@
+//! What every event loop needs to know: the doors, the hub, the apps, and how the program is.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use jackfield_hub::{Apps, Gate, Hub};
+use jackfield_stores::NoticeStore;
+use jackfield_wasm::Registry;
+
+/// Shared by all threads.
+pub(crate) struct Shared {
+    pub(crate) apps: Arc<dyn Apps>,
+    pub(crate) gate: Gate,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) registry: Registry,
+    pub(crate) notices: Arc<NoticeStore>,
+    /// Headers that auth plugins see, in lower case.
+    pub(crate) seen_headers: Vec<String>,
+    pub(crate) activity_timeout: Duration,
+    /// Over which time connections are closed when the program ends.
+    pub(crate) shutdown_grace: Duration,
+    pub(crate) development: bool,
+    pub(crate) started: Instant,
+    /// Set when the program is about to end: nothing new is taken in.
+    pub(crate) draining: AtomicBool,
+    /// One per event loop.
+    pub(crate) counts: Vec<Counts>,
+    pub(crate) api_requests: AtomicU64,
+}
+
+/// What one event loop counts. It alone writes; metrics read.
+#[derive(Default)]
+pub(crate) struct Counts {
+    pub(crate) connections: AtomicU64,
+    pub(crate) connected: AtomicU64,
+    pub(crate) disconnected: AtomicU64,
+    pub(crate) subscriptions: AtomicU64,
+    pub(crate) received: AtomicU64,
+    pub(crate) delivered: AtomicU64,
+    pub(crate) cut: AtomicU64,
+    pub(crate) written_bytes: AtomicU64,
+    pub(crate) read_bytes: AtomicU64,
+}
+
+impl Shared {
+    /// Milliseconds since the start, the hub's time.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.started.elapsed().as_millis() as u64
+    }
+
+    /// Whether the program is about to end.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Why this instance should get no traffic, one line each; none if it is ready.
+    pub(crate) fn unready(&self) -> Vec<String> {
+        let mut reasons = self.registry.faults();
+        // A plugin that is not there is named already, and better.
+        if reasons.is_empty() {
+            reasons.extend(self.hub.degraded().map(|reason| format!("adapter: {reason}")));
+        }
+        if self.is_draining() {
+            reasons.push("this instance is about to end".to_owned());
+        }
+        reasons
+    }
+
+    /// Connections on all event loops.
+    pub(crate) fn connections(&self) -> u64 {
+        self.counts
+            .iter()
+            .map(|counts| counts.connections.load(Ordering::Relaxed))
+            .sum()
+    }
+}

@@ -1,0 +1,170 @@
+//! What belongs to one instance of a plugin while it lives: its limits, its budget, and what it told the host.
+//!
+//! The budget is CPU time, not wall time: on a busy machine a harmless guest may be off the processor for longer than
+//! its whole budget. The thread's CPU clock is a system call, so it is read only when a call is still running at the
+//! second tick of the epoch.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use jackfield_hub::{Apps, Topic};
+use parking_lot::Mutex;
+use rustix::time::{ClockId, clock_gettime};
+use wasmtime::{Engine, Store, StoreLimits, StoreLimitsBuilder, UpdateDeadline};
+
+use crate::engine::{MEMORY_BYTES, TABLE_ELEMENTS};
+
+/// What all plugins share of the host.
+pub(crate) struct HostServices {
+    /// Answers `sign.verify`; secrets stay behind it.
+    pub(crate) apps: Arc<dyn Apps>,
+    /// The zero of `clock.monotonic-us`.
+    pub(crate) started: Instant,
+    /// Where plugins that wait run.
+    pub(crate) waiting: tokio::runtime::Handle,
+}
+
+/// One version of one plugin, as logs and metrics name it.
+pub(crate) struct Identity {
+    pub(crate) name: String,
+    /// SHA-256 of the file.
+    pub(crate) digest: String,
+    /// 1 for the first version that went live in a slot, then one more each time.
+    pub(crate) generation: u64,
+    pub(crate) calls: AtomicU64,
+    pub(crate) traps: AtomicU64,
+    pub(crate) log_lines: Mutex<LogAllowance>,
+    pub(crate) counters: Mutex<BTreeMap<String, u64>>,
+}
+
+/// How many lines a plugin may still log in this second.
+pub(crate) struct LogAllowance {
+    pub(crate) since: Instant,
+    pub(crate) written: u32,
+    pub(crate) dropped: u64,
+}
+
+/// The data of one store.
+pub(crate) struct Context {
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) host: Arc<HostServices>,
+    /// What an adapter told during the call that is running.
+    pub(crate) told: Vec<Told>,
+    /// Set when nobody waits for the answer any more.
+    pub(crate) abandoned: Arc<AtomicBool>,
+    limits: StoreLimits,
+    /// The thread's CPU time when a running call was first seen by the ticker.
+    seen_at: Option<Duration>,
+}
+
+/// One thing that an adapter told.
+#[derive(Debug)]
+pub(crate) enum Told {
+    Confirmed(Vec<u64>),
+    Following(Vec<Topic>),
+    State(Option<String>),
+}
+
+impl Identity {
+    pub(crate) fn new(name: &str, digest: String, generation: u64) -> Self {
+        let allowance = LogAllowance {
+            since: Instant::now(),
+            written: 0,
+            dropped: 0,
+        };
+        Self {
+            name: name.to_owned(),
+            digest,
+            generation,
+            calls: AtomicU64::new(0),
+            traps: AtomicU64::new(0),
+            log_lines: Mutex::new(allowance),
+            counters: Mutex::default(),
+        }
+    }
+}
+
+/// A store whose calls are stopped when they have used up their CPU time.
+pub(crate) fn hot_store(engine: &Engine, identity: Arc<Identity>, host: Arc<HostServices>) -> Store<Context> {
+    let mut store = store(engine, identity, host);
+    store.epoch_deadline_callback(|mut store| Ok(store.data_mut().judge()));
+    store
+}
+
+/// A store whose calls give way at every tick, and are stopped once nobody waits for them.
+pub(crate) fn io_store(engine: &Engine, identity: Arc<Identity>, host: Arc<HostServices>) -> Store<Context> {
+    let mut store = store(engine, identity, host);
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(|store| {
+        if store.data().abandoned.load(Ordering::Relaxed) {
+            return Ok(UpdateDeadline::Interrupt);
+        }
+        Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+    });
+    store
+}
+
+/// Gives the next hot call its full budget.
+pub(crate) fn begin_call(store: &mut Store<Context>) {
+    store.set_epoch_deadline(FIRST_LOOK_TICKS);
+    let context = store.data_mut();
+    context.seen_at = None;
+    context.told.clear();
+    context.identity.calls.fetch_add(1, Ordering::Relaxed);
+}
+
+fn store(engine: &Engine, identity: Arc<Identity>, host: Arc<HostServices>) -> Store<Context> {
+    let limits = StoreLimitsBuilder::new()
+        .memory_size(MEMORY_BYTES)
+        .table_elements(TABLE_ELEMENTS)
+        .instances(CORE_INSTANCES)
+        .memories(1)
+        .tables(CORE_INSTANCES)
+        .trap_on_grow_failure(true)
+        .build();
+    let abandoned = Arc::new(AtomicBool::new(false));
+    let context = Context {
+        identity,
+        host,
+        told: Vec::new(),
+        abandoned,
+        limits,
+        seen_at: None,
+    };
+    let mut store = Store::new(engine, context);
+    store.limiter(|context| &mut context.limits);
+    store.set_hostcall_fuel(HOSTCALL_BYTES);
+    store
+}
+
+impl Context {
+    fn judge(&mut self) -> UpdateDeadline {
+        let now = thread_cpu_time();
+        match self.seen_at {
+            None => self.seen_at = Some(now),
+            Some(seen) if now.saturating_sub(seen) >= CALL_BUDGET => return UpdateDeadline::Interrupt,
+            Some(_) => {}
+        }
+        UpdateDeadline::Continue(1)
+    }
+}
+
+fn thread_cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    // Both parts of a CPU clock are never negative.
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
+}
+
+/// CPU time of one hot call, counted from the first look at it.
+pub(crate) const CALL_BUDGET: Duration = Duration::from_millis(2);
+
+/// Ticks before the first look: one whole tick must have passed since the call began.
+const FIRST_LOOK_TICKS: u64 = 2;
+
+/// Core instances in a component: the guest itself and the shims that a component encoder adds.
+const CORE_INSTANCES: usize = 8;
+
+/// What a guest may hand to the host in one call: the largest HTTP body with room to spare.
+const HOSTCALL_BYTES: usize = 1 << 20;

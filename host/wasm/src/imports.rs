@@ -1,0 +1,177 @@
+//! All that a guest can ask of the host. Each function is short, waits for nothing and bounds what it is given; the
+//! contract of each stands in `wit/deps/host/host.wit`.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use jackfield_hub::Topic;
+use jackfield_protocol::signature;
+use wasmtime::{Result, bail};
+
+use crate::bindings::hot::jackfield::host::{clock, cluster, counters, digest, log, random, sign};
+use crate::bindings::hot::jackfield::{auth, types};
+use crate::context::{Context, Identity, Told};
+
+impl log::Host for Context {
+    fn write(&mut self, level: log::Level, message: String) -> Result<()> {
+        if !may_log(&self.identity) {
+            return Ok(());
+        }
+        let (plugin, message) = (self.identity.name.as_str(), cleaned(&message));
+        match level {
+            log::Level::Trace => tracing::trace!(plugin, "{message}"),
+            log::Level::Debug => tracing::debug!(plugin, "{message}"),
+            log::Level::Info => tracing::info!(plugin, "{message}"),
+            log::Level::Warn => tracing::warn!(plugin, "{message}"),
+            log::Level::Error => tracing::error!(plugin, "{message}"),
+        }
+        Ok(())
+    }
+}
+
+impl clock::Host for Context {
+    fn monotonic_us(&mut self) -> Result<u64> {
+        Ok(self.host.started.elapsed().as_micros() as u64)
+    }
+
+    fn unix_ms(&mut self) -> Result<u64> {
+        Ok(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as u64)
+    }
+}
+
+impl random::Host for Context {
+    fn bytes(&mut self, length: u32) -> Result<Vec<u8>> {
+        if length > RANDOM_BYTES {
+            bail!("random.bytes was asked for {length} bytes; {RANDOM_BYTES} is the most");
+        }
+        let mut bytes = vec![0; length as usize];
+        if let Err(error) = getrandom::fill(&mut bytes) {
+            bail!("the system's random source failed: {error}");
+        }
+        Ok(bytes)
+    }
+}
+
+impl digest::Host for Context {
+    fn sha256(&mut self, data: Vec<u8>) -> Result<String> {
+        Ok(signature::sha256_hex(&data))
+    }
+
+    fn md5(&mut self, data: Vec<u8>) -> Result<String> {
+        Ok(signature::md5_hex(&data))
+    }
+}
+
+impl sign::Host for Context {
+    fn verify(&mut self, app: String, message: Vec<u8>, signature: String) -> Result<bool> {
+        Ok(self
+            .host
+            .apps
+            .by_id(&app)
+            .is_some_and(|app| app.verify(&message, &signature)))
+    }
+}
+
+impl counters::Host for Context {
+    fn add(&mut self, name: String, by: u64) -> Result<()> {
+        let good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+        if name.is_empty() || name.len() > COUNTER_NAME_BYTES || !name.bytes().all(good) {
+            return Ok(());
+        }
+        let mut counters = self.identity.counters.lock();
+        if counters.len() < COUNTERS || counters.contains_key(&name) {
+            let counter = counters.entry(name).or_default();
+            *counter = counter.saturating_add(by);
+        }
+        Ok(())
+    }
+}
+
+impl cluster::Host for Context {
+    fn confirmed(&mut self, tickets: Vec<u64>) -> Result<()> {
+        self.tell(Told::Confirmed(tickets))
+    }
+
+    fn following(&mut self, topics: Vec<String>) -> Result<()> {
+        self.tell(Told::Following(
+            topics.iter().map(|topic| Topic::from_adapter(topic)).collect(),
+        ))
+    }
+
+    fn state(&mut self, status: cluster::Status) -> Result<()> {
+        self.tell(Told::State(match status {
+            cluster::Status::Up => None,
+            cluster::Status::Degraded(reason) => Some(cleaned(&reason)),
+        }))
+    }
+}
+
+// These interfaces hold records and no functions.
+impl types::types::Host for Context {}
+impl auth::claims::Host for Context {}
+
+impl Context {
+    fn tell(&mut self, told: Told) -> Result<()> {
+        if self.told.len() >= TOLD {
+            bail!("an adapter told more than {TOLD} things in one call");
+        }
+        self.told.push(told);
+        Ok(())
+    }
+}
+
+/// `wait.sleep`, for the linker of plugins that wait.
+pub(crate) async fn sleep(ms: u32) {
+    tokio::time::sleep(Duration::from_millis(u64::from(ms.min(SLEEP_MS)))).await;
+}
+
+/// Spends one line of this second's allowance; says in the next second how many were lost.
+fn may_log(identity: &Identity) -> bool {
+    let mut allowance = identity.log_lines.lock();
+    let now = Instant::now();
+    if now.duration_since(allowance.since) >= Duration::from_secs(1) {
+        let dropped = std::mem::take(&mut allowance.dropped);
+        (allowance.since, allowance.written) = (now, 0);
+        if dropped > 0 {
+            tracing::warn!(
+                plugin = identity.name,
+                dropped,
+                "log lines over {LOG_LINES} a second were dropped"
+            );
+        }
+    }
+    if allowance.written >= LOG_LINES {
+        allowance.dropped += 1;
+        return false;
+    }
+    allowance.written += 1;
+    true
+}
+
+/// A guest's text as it may stand in a log: no control characters, no more than a line's length.
+pub(crate) fn cleaned(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(LOG_LINE_CHARS)
+        .collect()
+}
+
+/// Counts a trap where metrics find it.
+pub(crate) fn count_trap(identity: &Identity) {
+    identity.traps.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Lines a plugin may log in a second; a flood must not hide other lines.
+const LOG_LINES: u32 = 100;
+/// Characters of a line that are kept.
+const LOG_LINE_CHARS: usize = 2_048;
+/// Bytes that one call may draw from the random source.
+const RANDOM_BYTES: u32 = 4_096;
+/// Counters of one plugin: each is a time series for whoever collects the metrics.
+const COUNTERS: usize = 32;
+/// Bytes of a counter's name.
+const COUNTER_NAME_BYTES: usize = 48;
+/// Things an adapter may tell in one call: a batch's worth, told one by one.
+const TOLD: usize = 4_096;
+/// The longest sleep.
+const SLEEP_MS: u32 = 5_000;

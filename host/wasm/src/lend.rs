@@ -1,0 +1,80 @@
+//! The hub's words lent to a guest in the contract's words: borrowed, so that a call copies bytes once, into the guest.
+
+use jackfield_hub::App;
+use jackfield_hub::doors::{ApiRequest, Claim, Client, ClientEvent, SubscribeRequest};
+
+use crate::bindings::hot::jackfield::auth::claims;
+use crate::bindings::hot::jackfield::types::types;
+
+/// The headers that stand in a claim. Seldom any, and then few.
+pub(crate) fn headers(claim: &Claim) -> Vec<types::HeaderParam<'_>> {
+    header_list(match claim {
+        Claim::Connect(client) => &client.headers,
+        Claim::Subscribe(request) => &request.client.headers,
+        Claim::ClientEvent(event) => &event.client.headers,
+        Claim::ApiRequest(request) => &request.headers,
+    })
+}
+
+pub(crate) fn header_list(headers: &[(String, String)]) -> Vec<types::HeaderParam<'_>> {
+    headers
+        .iter()
+        .map(|(name, value)| types::HeaderParam { name, value })
+        .collect()
+}
+
+pub(crate) fn app(app: &App) -> types::App<'_> {
+    types::App {
+        id: &app.id,
+        key: &app.key,
+    }
+}
+
+pub(crate) fn connection<'a>(client: &'a Client, headers: &'a [types::HeaderParam<'a>]) -> types::Connection<'a> {
+    types::Connection {
+        app: app(&client.app),
+        socket_id: &client.socket_id,
+        remote_address: &client.remote_address,
+        origin: client.origin.as_deref(),
+        path: &client.path,
+        query: &client.query,
+        headers,
+    }
+}
+
+pub(crate) fn subscribe(request: &SubscribeRequest) -> claims::SubscribeRequest<'_> {
+    let SubscribeRequest {
+        channel,
+        auth,
+        channel_data,
+        ..
+    } = request;
+    claims::SubscribeRequest {
+        channel: channel.as_str(),
+        auth,
+        channel_data: channel_data.as_deref(),
+    }
+}
+
+pub(crate) fn client_event(event: &ClientEvent) -> claims::ClientEventMessage<'_> {
+    let ClientEvent {
+        channel, event, data, ..
+    } = event;
+    claims::ClientEventMessage {
+        channel: channel.as_str(),
+        event: event.as_str(),
+        data: data.get(),
+    }
+}
+
+pub(crate) fn request<'a>(request: &'a ApiRequest, headers: &'a [types::HeaderParam<'a>]) -> claims::HttpRequest<'a> {
+    claims::HttpRequest {
+        app: app(&request.app),
+        remote_address: &request.remote_address,
+        method: &request.method,
+        path: &request.path,
+        query: &request.query,
+        headers,
+        body: &request.body,
+    }
+}

@@ -1,0 +1,123 @@
+//! Which imports a plugin gets: what its kind needs and its operator granted, and nothing else.
+//!
+//! An import that is not granted is not linked, so no later check can be forgotten. A linker is made per load: that
+//! costs microseconds and happens once per version.
+
+use wasmtime::Engine;
+use wasmtime::component::{Component, HasSelf, Linker};
+
+use crate::bindings::hot::jackfield::{auth, host, types};
+use crate::context::Context;
+use crate::imports;
+use crate::operator::{HostGrant, OperatorFile};
+
+/// How a plugin's calls run. What it imports decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// On the caller's thread, to the end.
+    Hot,
+    /// On a fiber that may wait.
+    Io,
+}
+
+/// The mode of a component.
+pub(crate) fn mode_of(component: &Component, engine: &Engine) -> Mode {
+    let waits = component
+        .component_type()
+        .imports(engine)
+        .any(|(name, _)| interface(name) == WAIT);
+    if waits { Mode::Io } else { Mode::Hot }
+}
+
+/// Links what is granted.
+///
+/// # Errors
+/// A text for the operator: which import is not granted or not known, and what to do.
+pub(crate) fn link(
+    engine: &Engine,
+    component: &Component,
+    operator: &OperatorFile,
+    plugin: &str,
+    adapter_door: bool,
+) -> Result<Linker<Context>, String> {
+    for (name, _) in component.component_type().imports(engine) {
+        refuse_ungranted(interface(name), operator, plugin, adapter_door)?;
+    }
+    let linker = link_all(engine, operator, adapter_door, mode_of(component, engine));
+    linker.map_err(|error| format!("its imports cannot be linked: {error:#}"))
+}
+
+fn refuse_ungranted(import: &str, operator: &OperatorFile, plugin: &str, adapter_door: bool) -> Result<(), String> {
+    let grant = match import {
+        "jackfield:host/counters" => HostGrant::Counters,
+        "jackfield:host/sign" => HostGrant::Sign,
+        "jackfield:host/cluster" if adapter_door => return Ok(()),
+        _ if ALWAYS.contains(&import) => return Ok(()),
+        _ => {
+            return Err(format!(
+                "it imports `{import}`, which this host does not offer to this kind of plugin"
+            ));
+        }
+    };
+    if operator.grants.contains(&grant) {
+        return Ok(());
+    }
+    let word = import.rsplit('/').next().unwrap_or(import);
+    Err(format!(
+        "it imports `{import}`, which is not granted; to grant it, write grants = [\"{word}\"] into plugins/{plugin}.toml"
+    ))
+}
+
+fn link_all(
+    engine: &Engine,
+    operator: &OperatorFile,
+    adapter_door: bool,
+    mode: Mode,
+) -> wasmtime::Result<Linker<Context>> {
+    type Own = HasSelf<Context>;
+    let mut linker = Linker::<Context>::new(engine);
+    types::types::add_to_linker::<_, Own>(&mut linker, |context| context)?;
+    auth::claims::add_to_linker::<_, Own>(&mut linker, |context| context)?;
+    host::log::add_to_linker::<_, Own>(&mut linker, |context| context)?;
+    host::clock::add_to_linker::<_, Own>(&mut linker, |context| context)?;
+    host::random::add_to_linker::<_, Own>(&mut linker, |context| context)?;
+    host::digest::add_to_linker::<_, Own>(&mut linker, |context| context)?;
+    if operator.grants.contains(&HostGrant::Sign) {
+        host::sign::add_to_linker::<_, Own>(&mut linker, |context| context)?;
+    }
+    if operator.grants.contains(&HostGrant::Counters) {
+        host::counters::add_to_linker::<_, Own>(&mut linker, |context| context)?;
+    }
+    if adapter_door {
+        host::cluster::add_to_linker::<_, Own>(&mut linker, |context| context)?;
+    }
+    if mode == Mode::Io {
+        // By hand: it is the one import that waits.
+        linker
+            .instance(&format!("{WAIT}@0.1.0"))?
+            .func_wrap_async("sleep", |_, (ms,): (u32,)| {
+                Box::new(async move {
+                    imports::sleep(ms).await;
+                    Ok(())
+                })
+            })?;
+    }
+    Ok(linker)
+}
+
+/// The name of an import or export without its version.
+pub(crate) fn interface(name: &str) -> &str {
+    name.split('@').next().unwrap_or(name)
+}
+
+const WAIT: &str = "jackfield:host/wait";
+
+const ALWAYS: [&str; 7] = [
+    WAIT,
+    "jackfield:host/log",
+    "jackfield:host/clock",
+    "jackfield:host/random",
+    "jackfield:host/digest",
+    "jackfield:types/types",
+    "jackfield:auth/claims",
+];

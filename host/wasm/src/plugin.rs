@@ -1,0 +1,179 @@
+//! One version of a plugin behind one door: compiled, linked, and able to make instances.
+//!
+//! Loading goes through fixed steps, each with its own message: the file is read whole and once, checked to be a
+//! component, compiled, its exports compared with the door, its imports with the grants, and a first instance is made
+//! and initialised before anything can call it.
+
+use std::fs;
+use std::io::Read as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use jackfield_protocol::signature;
+use wasmtime::component::{Component, InstancePre};
+use wasmtime::{Engine, Store};
+
+use crate::bindings::hot::exports::jackfield::plugin::lifecycle;
+use crate::context::{Context, HostServices, Identity, begin_call, hot_store};
+use crate::imports::cleaned;
+use crate::linkers::{self, Mode, interface};
+use crate::operator::OperatorFile;
+
+/// The guest functions of one door, found in an instance.
+pub(crate) trait Door: Sized + Send + 'static {
+    /// `adapter`, `auth`, `rate-limit` or `webhook`.
+    const NAME: &'static str;
+    /// A component serves the door when it exports one of these.
+    const INTERFACES: &'static [&'static str];
+    /// Whether plugins that wait may stand here.
+    const MAY_WAIT: bool = false;
+
+    /// Finds the functions in a component; an interface that is missing is the door's to judge.
+    fn find(pre: &InstancePre<Context>) -> wasmtime::Result<impl FoundDoor<Self>>;
+
+    /// Makes an instance of a plugin that waits, to see whether it starts.
+    fn try_out_waiting(_plugin: &Plugin<Self>) -> Result<(), String> {
+        Err(format!("a plugin at the {} door must not wait", Self::NAME))
+    }
+}
+
+/// Functions found in a component, to be taken from each of its instances.
+pub(crate) trait FoundDoor<D>: Send + Sync + 'static {
+    /// Takes them from `instance`.
+    fn bind(&self, store: &mut Store<Context>, instance: &wasmtime::component::Instance) -> wasmtime::Result<D>;
+}
+
+/// One version of a plugin.
+pub(crate) struct Plugin<D> {
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) mode: Mode,
+    pub(crate) pre: InstancePre<Context>,
+    pub(crate) found: Box<dyn FoundDoor<D>>,
+    pub(crate) host: Arc<HostServices>,
+    /// The plugin's section of the configuration, as JSON.
+    pub(crate) config: String,
+    lifecycle: lifecycle::GuestIndices,
+}
+
+/// One instance, ready to be called.
+pub(crate) struct Live<D> {
+    pub(crate) store: Store<Context>,
+    pub(crate) door: D,
+}
+
+/// Where a plugin comes from and what it is given.
+pub(crate) struct Source<'a> {
+    pub(crate) engine: &'a Engine,
+    pub(crate) host: &'a Arc<HostServices>,
+    /// The plugins folder.
+    pub(crate) folder: &'a Path,
+    /// The file's stem.
+    pub(crate) name: &'a str,
+    pub(crate) config: String,
+    pub(crate) generation: u64,
+}
+
+impl<D: Door> Plugin<D> {
+    /// Reads, checks, compiles and links a plugin, and tries it out with one instance.
+    ///
+    /// # Errors
+    /// A text that names the file, without its folder, and what is wrong with it.
+    pub(crate) fn load(source: Source<'_>) -> Result<Self, String> {
+        let path = source.folder.join(format!("{}.wasm", source.name));
+        let file = format!("{}.wasm", source.name);
+        Self::load_file(&path, source).map_err(|error| format!("{file}: {error}"))
+    }
+
+    /// A new instance, initialised.
+    pub(crate) fn instantiate(&self) -> Result<Live<D>, String> {
+        let mut store = hot_store(self.pre.engine(), Arc::clone(&self.identity), Arc::clone(&self.host));
+        begin_call(&mut store);
+        let failed = |error: wasmtime::Error| format!("an instance could not be made: {}", reason(&error));
+        let instance = self.pre.instantiate(&mut store).map_err(failed)?;
+        let door = self.found.bind(&mut store, &instance).map_err(failed)?;
+        let guest = self.lifecycle.load(&mut store, &instance).map_err(failed)?;
+        begin_call(&mut store);
+        match guest.call_init(&mut store, &self.config) {
+            Ok(Ok(())) => Ok(Live { store, door }),
+            Ok(Err(refusal)) => Err(format!("init refused its configuration: {}", cleaned(&refusal))),
+            Err(error) => Err(format!("init failed: {}", reason(&error))),
+        }
+    }
+
+    fn load_file(path: &Path, source: Source<'_>) -> Result<Self, String> {
+        let Source {
+            engine,
+            host,
+            folder,
+            name,
+            config,
+            generation,
+        } = source;
+        let bytes = read_component(path)?;
+        let operator = OperatorFile::read(&folder.join(format!("{name}.toml")))?;
+        let component = Component::new(engine, &bytes).map_err(|error| format!("it does not compile: {error:#}"))?;
+        let exports_door = component
+            .component_type()
+            .exports(engine)
+            .any(|(export, _)| D::INTERFACES.contains(&interface(export)));
+        if !exports_door {
+            return Err(format!(
+                "it does not serve the {} door (it exports none of {})",
+                D::NAME,
+                D::INTERFACES.join(", ")
+            ));
+        }
+        let mode = linkers::mode_of(&component, engine);
+        if mode == Mode::Io && !D::MAY_WAIT {
+            return Err(format!(
+                "it imports jackfield:host/wait, but a plugin at the {} door must not wait",
+                D::NAME
+            ));
+        }
+        let linker = linkers::link(engine, &component, &operator, name, D::NAME == ADAPTER)?;
+        let misfit = |error: wasmtime::Error| format!("it does not fit this host's contract: {error:#}");
+        let pre = linker.instantiate_pre(&component).map_err(misfit)?;
+        let found = Box::new(D::find(&pre).map_err(misfit)?);
+        let lifecycle = lifecycle::GuestIndices::new(&pre).map_err(misfit)?;
+        let identity = Arc::new(Identity::new(name, signature::sha256_hex(&bytes), generation));
+        Ok(Self {
+            identity,
+            mode,
+            pre,
+            found,
+            host: Arc::clone(host),
+            config,
+            lifecycle,
+        })
+    }
+}
+
+/// Reads a file whole and once, and makes sure that it is a component.
+fn read_component(path: &Path) -> Result<Vec<u8>, String> {
+    let file = fs::File::open(path).map_err(|error| error.to_string())?;
+    let mut bytes = Vec::new();
+    file.take(FILE_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > FILE_BYTES {
+        return Err(format!("it is larger than {} MiB", FILE_BYTES >> 20));
+    }
+    match bytes.get(..8) {
+        Some([0, b'a', b's', b'm', _, _, 1, 0]) => Ok(bytes),
+        Some([0, b'a', b's', b'm', ..]) => {
+            Err("it is a core module, not a component; `cargo xtask component` wraps one".to_owned())
+        }
+        _ => Err("it is not WebAssembly".to_owned()),
+    }
+}
+
+/// The innermost reason of a guest's failure, without addresses and frames.
+pub(crate) fn reason(error: &wasmtime::Error) -> String {
+    cleaned(&error.root_cause().to_string())
+}
+
+/// The adapter door's name: the only one whose plugins may import `cluster`.
+pub(crate) const ADAPTER: &str = "adapter";
+
+/// The largest file that is read. JavaScript and Python components are 12 to 18 MiB.
+const FILE_BYTES: u64 = 64 << 20;

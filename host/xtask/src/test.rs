@@ -1,0 +1,122 @@
+//! Everything that must hold, in one command.
+//!
+//! The scenarios come last and nothing is printed after them, so that the output ends with the runner's own summary.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::npm;
+use crate::plugins::{self, Batch};
+use crate::run;
+use crate::step::{self, Steps};
+use crate::target::{self, Route};
+use crate::workspace::Workspace;
+
+/// Formatting, build, lints, unit tests, scenarios. With a `filter` only the build and the tests it matches.
+pub(crate) fn everything(
+    workspace: &Workspace,
+    route: Option<Route>,
+    filter: Option<&str>,
+    steps: &mut Steps,
+) -> Result<()> {
+    if filter.is_none() {
+        steps.command("check the formatting", workspace.cargo(&["fmt", "--all", "--check"]))?;
+    }
+    build(workspace, route, steps)?;
+    npm::install(workspace, steps)?;
+    if filter.is_none() {
+        lint(workspace, steps)?;
+    }
+    unit_tests(workspace, filter, steps)?;
+    steps.command(
+        "compile the scenarios",
+        cargo_test(workspace, &["--test", "it", "--no-run"], None),
+    )?;
+    eprint!("\n{}\n", steps.table());
+    steps.announce("run the scenarios");
+    step::succeed(&mut cargo_test(workspace, &["--test", "it"], filter))
+}
+
+fn build(workspace: &Workspace, route: Option<Route>, steps: &mut Steps) -> Result<()> {
+    let toolchain = steps.run("find a WebAssembly target", || target::prepare(workspace, route))?;
+    plugins::build(
+        &toolchain,
+        &[Batch::defaults(workspace)?, Batch::for_tests(workspace)?],
+        steps,
+    )?;
+    run::build_host(workspace, steps)
+}
+
+fn lint(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
+    let strict = ["--all-targets", "--", "-D", "warnings"];
+    let mut own = workspace.cargo(&["clippy", "--package", "xtask"]);
+    own.args(strict);
+    steps.command("lint xtask", own)?;
+    steps.command("lint the workspace", workspace.host_cargo("clippy", &strict))
+}
+
+/// All tests but the scenarios. Three calls, because cargo has no way to say "all but one test binary" that leaves the
+/// selection of packages alone (see [`crate::workspace::HOST`]).
+fn unit_tests(workspace: &Workspace, filter: Option<&str>, steps: &mut Steps) -> Result<()> {
+    let mut own = workspace.cargo(&["test", "--package", "xtask"]);
+    own.args(filter);
+    steps.command("test xtask", own)?;
+    steps.command("unit tests", cargo_test(workspace, &["--lib", "--bins"], filter))?;
+    steps.command("documentation tests", cargo_test(workspace, &["--doc"], filter))
+}
+
+fn cargo_test(workspace: &Workspace, targets: &[&str], filter: Option<&str>) -> Command {
+    let mut command = workspace.host_cargo("test", targets);
+    command.envs(places(workspace)).args(filter);
+    command
+}
+
+/// Where tests find what was built for them.
+fn places(workspace: &Workspace) -> [(&'static str, PathBuf); 3] {
+    [
+        ("JACKFIELD_BIN", workspace.host_binary()),
+        ("JACKFIELD_PLUGINS_BUILT", workspace.plugins()),
+        ("JACKFIELD_GUESTS", workspace.test_guests()),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arguments(command: &Command) -> String {
+        command
+            .get_args()
+            .map(|word| word.to_string_lossy())
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
+    #[test]
+    fn every_call_selects_the_same_packages() {
+        let workspace = Workspace::locate().unwrap();
+        let scenarios = cargo_test(&workspace, &["--test", "it"], Some("swap"));
+        assert_eq!(
+            arguments(&scenarios),
+            "test --release --workspace --exclude xtask --test it swap"
+        );
+        let host = workspace.host_cargo("build", &["--bin", "jackfield"]);
+        assert_eq!(
+            arguments(&host),
+            "build --release --workspace --exclude xtask --bin jackfield"
+        );
+    }
+
+    #[test]
+    fn tests_are_told_where_everything_is() {
+        let workspace = Workspace::locate().unwrap();
+        let command = cargo_test(&workspace, &[], None);
+        let names: Vec<_> = command
+            .get_envs()
+            .map(|(name, _)| name.to_string_lossy().into_owned())
+            .collect();
+        assert_eq!(names, ["JACKFIELD_BIN", "JACKFIELD_GUESTS", "JACKFIELD_PLUGINS_BUILT"]);
+    }
+}

@@ -1,0 +1,65 @@
+//! Where things are: the checkout, cargo's target folder, the cargo that called us.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+/// The packages of every host command. It is always the same selection, because cargo unites features over what is
+/// selected: another one would build parts of wasmtime a second time.
+pub(crate) const HOST: [&str; 3] = ["--workspace", "--exclude", "xtask"];
+
+/// The checkout that xtask was built from.
+pub(crate) struct Workspace {
+    pub(crate) root: PathBuf,
+    /// Cargo's target folder.
+    pub(crate) target: PathBuf,
+    cargo: PathBuf,
+}
+
+impl Workspace {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "cargo's own variables; this is the one place that reads them"
+    )]
+    pub(crate) fn locate() -> Result<Self> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .ancestors()
+            .nth(2)
+            .context("xtask is not in host/xtask")?;
+        let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+        Ok(Self {
+            root: root.to_owned(),
+            target: std::path::absolute(target)?,
+            cargo: std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from),
+        })
+    }
+
+    /// The calling cargo, at the root of the checkout.
+    pub(crate) fn cargo(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.cargo);
+        command.current_dir(&self.root).args(arguments);
+        command
+    }
+
+    /// As [`Self::cargo`], optimised and for all packages that make or test the host.
+    pub(crate) fn host_cargo(&self, verb: &str, arguments: &[&str]) -> Command {
+        let mut command = self.cargo(&[verb, "--release"]);
+        command.args(HOST).args(arguments);
+        command
+    }
+
+    pub(crate) fn host_binary(&self) -> PathBuf {
+        self.target.join("release/jackfield")
+    }
+
+    /// Where the default plugins are written, and where operators drop theirs.
+    pub(crate) fn plugins(&self) -> PathBuf {
+        self.root.join("plugins")
+    }
+
+    /// Where the plugins that only tests load are written.
+    pub(crate) fn test_guests(&self) -> PathBuf {
+        self.target.join("guests")
+    }
+}

@@ -1,0 +1,301 @@
+//! May this HTTP request be carried out? Yes with the signature that the Pusher HTTP API asks for: of method, path and
+//! query, the query holding the MD5 of the body and a time that is not long ago.
+
+use jackfield_sdk::{ApiRequest, host};
+
+use crate::query::Query;
+
+/// Checks a request, with `text` as working memory. An error is for the caller's developer.
+pub(crate) fn check(request: &ApiRequest, text: &mut String) -> Result<(), String> {
+    let query = Query::parse(&request.query)?;
+    if query.required("auth_key")? != request.app.key {
+        return Err(format!("auth_key is not the key of app {}", request.app.id));
+    }
+    if query.required("auth_version")? != "1.0" {
+        return Err("auth_version has to be 1.0".to_owned());
+    }
+    check_time(query.required("auth_timestamp")?)?;
+    check_signature(request, &query, text)?;
+    // Last, so that only the bodies of those who know the secret are hashed.
+    check_body(&request.body, query.value("body_md5"))
+}
+
+fn check_time(timestamp: &str) -> Result<(), String> {
+    let Ok(seconds) = timestamp.parse::<u64>() else {
+        return Err("auth_timestamp has to be a number of seconds since 1970".to_owned());
+    };
+    let now = host::unix_ms();
+    if seconds.saturating_mul(1_000).abs_diff(now) > TOLERANCE_MS {
+        let (now, tolerance) = (now / 1_000, TOLERANCE_MS / 1_000);
+        return Err(format!(
+            "auth_timestamp {seconds} is not within {tolerance} s of the server's clock, {now}"
+        ));
+    }
+    Ok(())
+}
+
+fn check_signature(request: &ApiRequest, query: &Query<'_>, text: &mut String) -> Result<(), String> {
+    let signature = query.required("auth_signature")?;
+    if !crate::is_signature(signature) {
+        return Err("auth_signature has to be 64 lower-case hexadecimal digits".to_owned());
+    }
+    write_text(request, query, text);
+    if host::verify(&request.app.id, text.as_bytes(), signature) {
+        return Ok(());
+    }
+    let text = text.replace('\n', "\\n");
+    Err(format!(
+        "invalid signature: sign {text} with HMAC-SHA256 under the app's secret, \\n being a line feed"
+    ))
+}
+
+/// Rebuilds what the caller signed: `METHOD\nPATH\nQUERY`, the query's values unescaped and without the signature
+/// itself.
+fn write_text(request: &ApiRequest, query: &Query<'_>, text: &mut String) {
+    text.clear();
+    text.push_str(&request.method);
+    text.push('\n');
+    text.push_str(&request.path);
+    text.push('\n');
+    let signed = query.iter().filter(|&(key, _)| key != "auth_signature");
+    for (index, (key, value)) in signed.enumerate() {
+        if index > 0 {
+            text.push('&');
+        }
+        text.push_str(key);
+        text.push('=');
+        text.push_str(value);
+    }
+}
+
+/// The digest may be left out where there is no body. One that is given has to be right in any case: some libraries
+/// send the digest of nothing.
+fn check_body(body: &[u8], digest: Option<&str>) -> Result<(), String> {
+    match digest {
+        None if body.is_empty() => Ok(()),
+        None => Err("the request has a body, so the parameter body_md5 is needed".to_owned()),
+        Some(digest) if digest == host::md5(body) => Ok(()),
+        Some(_) => Err("body_md5 is not the MD5 of the body that arrived".to_owned()),
+    }
+}
+
+/// How far a caller's clock may be off, in either direction: ten minutes, as Pusher has it.
+const TOLERANCE_MS: u64 = 600_000;
+
+#[cfg(test)]
+mod tests {
+    use jackfield_sdk::{ApiRequest, Auth, Verdict, double, host};
+
+    use crate::tests::{app, plugin, refusal};
+
+    const BODY: &str = r#"{"name":"foo","channels":["project-3"],"data":"{\"some\":\"data\"}"}"#;
+    const QUERY: &str = "auth_key=278d425bdf160c739803&auth_timestamp=1353088179&auth_version=1.0\
+        &body_md5=ec365a775a4cd0599faeb73354201b6f\
+        &auth_signature=da454824c97ba181a32ccc17a72625ba02771f50b50e1e7430e47a1f3f457e6c";
+    const NOW_MS: u64 = 1_353_088_179_000;
+
+    /// The example of the Pusher documentation, at the time it was signed.
+    fn golden() -> ApiRequest {
+        double::set_unix_ms(NOW_MS);
+        ApiRequest {
+            app: app(),
+            remote_address: "127.0.0.1".to_owned(),
+            method: "POST".to_owned(),
+            path: "/apps/3/events".to_owned(),
+            query: QUERY.to_owned(),
+            headers: Vec::new(),
+            body: BODY.as_bytes().to_vec(),
+        }
+    }
+
+    /// A request with this query (without `auth_signature`), rightly signed over `text`.
+    fn signed(method: &str, query: &str, text: &str) -> ApiRequest {
+        let request = golden();
+        let signature = double::sign("3", format!("{method}\n/apps/3/events\n{text}").as_bytes());
+        let query = format!("{query}&auth_signature={signature}");
+        ApiRequest {
+            method: method.to_owned(),
+            query,
+            body: Vec::new(),
+            ..request
+        }
+    }
+
+    fn ask(request: &ApiRequest) -> Verdict {
+        plugin().api_request(request)
+    }
+
+    // Pusher, "HTTP API reference", "Worked authentication example".
+    #[test]
+    fn the_golden_request_is_allowed() {
+        assert_eq!(ask(&golden()), Verdict::allow());
+    }
+
+    #[test]
+    fn the_order_of_parameters_and_the_case_of_keys_do_not_matter() {
+        let mut shuffled: Vec<&str> = QUERY.split('&').collect();
+        shuffled.reverse();
+        let query = shuffled.join("&").replace("auth_key", "Auth_KEY");
+        assert_eq!(ask(&ApiRequest { query, ..golden() }), Verdict::allow());
+    }
+
+    #[test]
+    fn values_are_signed_unescaped() {
+        let auth = "auth_key=278d425bdf160c739803&auth_timestamp=1353088179&auth_version=1.0";
+        let query = format!("{auth}&info=user_count%2Csubscription_count");
+        let text = format!("{auth}&info=user_count,subscription_count");
+        assert_eq!(ask(&signed("GET", &query, &text)), Verdict::allow());
+        refusal(ask(&signed("GET", &query, &query)));
+    }
+
+    #[test]
+    fn a_plugin_answers_again_after_a_longer_question() {
+        let mut plugin = plugin();
+        let long = ApiRequest {
+            path: "/apps/3/events".repeat(50),
+            ..golden()
+        };
+        refusal(plugin.api_request(&long));
+        assert_eq!(plugin.api_request(&golden()), Verdict::allow());
+    }
+
+    #[test]
+    fn each_changed_part_is_refused() {
+        for (changed, request) in [
+            (
+                "method",
+                ApiRequest {
+                    method: "PUT".to_owned(),
+                    ..golden()
+                },
+            ),
+            (
+                "path",
+                ApiRequest {
+                    path: "/apps/3/batch_events".to_owned(),
+                    ..golden()
+                },
+            ),
+            (
+                "added parameter",
+                ApiRequest {
+                    query: format!("{QUERY}&info=user_count"),
+                    ..golden()
+                },
+            ),
+            (
+                "timestamp",
+                ApiRequest {
+                    query: QUERY.replace("8179", "8178"),
+                    ..golden()
+                },
+            ),
+            (
+                "signature",
+                ApiRequest {
+                    query: QUERY.replace("=da45", "=da46"),
+                    ..golden()
+                },
+            ),
+            (
+                "digest",
+                ApiRequest {
+                    query: QUERY.replace("=ec36", "=ec37"),
+                    ..golden()
+                },
+            ),
+        ] {
+            let message = refusal(ask(&request));
+            assert!(message.contains("invalid signature: sign "), "{changed}: {message}");
+            assert!(!message.contains("7ad3773142a6692b25b8"), "the secret: {message}");
+        }
+        let message = refusal(ask(&ApiRequest {
+            body: BODY.replace("foo", "bar").into_bytes(),
+            ..golden()
+        }));
+        assert!(message.contains("body_md5 is not"), "{message}");
+        let message = refusal(ask(&ApiRequest {
+            body: Vec::new(),
+            ..golden()
+        }));
+        assert!(message.contains("body_md5 is not"), "{message}");
+    }
+
+    #[test]
+    fn each_parameter_is_needed() {
+        for name in ["auth_key", "auth_timestamp", "auth_version", "auth_signature"] {
+            let kept: Vec<&str> = QUERY.split('&').filter(|pair| !pair.starts_with(name)).collect();
+            let message = refusal(ask(&ApiRequest {
+                query: kept.join("&"),
+                ..golden()
+            }));
+            assert!(message.contains(&format!("{name} is missing")), "{message}");
+        }
+    }
+
+    #[test]
+    fn wrong_values_are_named() {
+        for (from, to, said) in [
+            ("auth_key=2", "auth_key=3", "auth_key is not the key of app 3"),
+            ("version=1.0", "version=1.1", "auth_version has to be 1.0"),
+            (
+                "timestamp=1353088179",
+                "timestamp=now",
+                "auth_timestamp has to be a number",
+            ),
+            (
+                "timestamp=1353088179",
+                "timestamp=-1",
+                "auth_timestamp has to be a number",
+            ),
+            (
+                "timestamp=1353088179",
+                "timestamp=18446744073709551615",
+                "not within 600 s",
+            ),
+            ("=da45", "=DA45", "auth_signature has to be 64 lower-case"),
+            ("=da45", "=", "auth_signature has to be 64 lower-case"),
+            (
+                "auth_version=1.0",
+                "auth_version=1.0&auth_version=1.0",
+                "auth_version is there twice",
+            ),
+            ("auth_version=1.0", "auth_version=%", "not percent-encoded"),
+        ] {
+            let query = QUERY.replace(from, to);
+            assert_ne!(query, QUERY, "{from} has to be there to be replaced");
+            let message = refusal(ask(&ApiRequest { query, ..golden() }));
+            assert!(message.contains(said), "{from} -> {to}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_timestamp_holds_for_ten_minutes_both_ways() {
+        let request = golden();
+        for (now_ms, allowed) in [
+            (NOW_MS - 600_001, false),
+            (NOW_MS - 600_000, true),
+            (NOW_MS + 600_000, true),
+            (NOW_MS + 600_001, false),
+        ] {
+            double::set_unix_ms(now_ms);
+            assert_eq!(ask(&request) == Verdict::allow(), allowed, "{now_ms}");
+        }
+    }
+
+    #[test]
+    fn a_digest_is_needed_for_a_body_alone() {
+        let auth = "auth_key=278d425bdf160c739803&auth_timestamp=1353088179&auth_version=1.0";
+        assert_eq!(ask(&signed("GET", auth, auth)), Verdict::allow());
+
+        let with_body = ApiRequest {
+            body: BODY.as_bytes().to_vec(),
+            ..signed("POST", auth, auth)
+        };
+        assert!(refusal(ask(&with_body)).contains("body_md5 is needed"));
+
+        // The Python library sends the digest of an empty body.
+        let of_nothing = format!("{auth}&body_md5={}", host::md5(b""));
+        assert_eq!(ask(&signed("GET", &of_nothing, &of_nothing)), Verdict::allow());
+    }
+}

@@ -1,0 +1,105 @@
+//! The auth door: who may do what.
+
+use crate::bindings::auth::exports::jackfield::auth::{api_request, client_event, connect, subscribe};
+use crate::bindings::auth::jackfield::auth::claims;
+use crate::bindings::auth::jackfield::types::types;
+use crate::plugin::{Exported, Resident, call};
+
+pub use claims::{
+    ClientEventMessage as ClientEvent, Grant, HttpRequest as ApiRequest, Refusal, SubscribeRequest, Verdict,
+};
+pub use types::{App, Connection, Header};
+
+/// An auth plugin. It answers the questions that it overrides and passes on the others.
+///
+/// Plugins form a chain; the first answer that is not [`Verdict::Pass`] decides, and the end of the chain refuses.
+pub trait Auth: Sized + 'static {
+    /// Makes the plugin from its section of the host's configuration, a JSON object (`{}` if there is none).
+    ///
+    /// # Errors
+    ///
+    /// A text for the operator that names the key that is wrong. This version of the plugin then does not go live.
+    fn new(config: &str) -> Result<Self, String>;
+
+    /// May this client connect? Asked once per connection.
+    fn connect(&mut self, client: &Connection) -> Verdict {
+        let _ = client;
+        Verdict::Pass
+    }
+
+    /// May this client subscribe to this channel? Asked for every subscription, public channels included.
+    fn subscribe(&mut self, client: &Connection, request: &SubscribeRequest) -> Verdict {
+        let _ = (client, request);
+        Verdict::Pass
+    }
+
+    /// May this client send this event? Asked after the protocol's own rules.
+    fn client_event(&mut self, client: &Connection, event: &ClientEvent) -> Verdict {
+        let _ = (client, event);
+        Verdict::Pass
+    }
+
+    /// May this HTTP request be carried out? Asked before its body is parsed.
+    fn api_request(&mut self, request: &ApiRequest) -> Verdict {
+        let _ = request;
+        Verdict::Pass
+    }
+}
+
+impl Verdict {
+    /// Yes, for as long as the connection lasts.
+    #[must_use]
+    pub const fn allow() -> Self {
+        Self::Allow(Grant { expires_in_ms: None })
+    }
+
+    /// Yes, for `ms` milliseconds.
+    #[must_use]
+    pub const fn allow_for_ms(ms: u64) -> Self {
+        Self::Allow(Grant {
+            expires_in_ms: Some(ms),
+        })
+    }
+
+    /// No. For `connect` the code is a close code from 4000 to 4299, for the other questions an HTTP status from 400
+    /// to 499. The message is shown to the client's developer: say what was wrong and nothing secret.
+    #[must_use]
+    pub fn refuse(code: u16, message: impl Into<String>) -> Self {
+        Self::Refuse(Refusal {
+            code,
+            message: message.into(),
+        })
+    }
+}
+
+/// Makes a type that implements [`Auth`] the plugin of this component.
+#[macro_export]
+macro_rules! export_auth {
+    ($plugin:ty) => {
+        $crate::export_plugin!($plugin, Auth, auth);
+    };
+}
+
+impl<P: Auth + Resident> connect::Guest for Exported<P> {
+    fn check(client: Connection) -> Verdict {
+        call(|plugin: &mut P| plugin.connect(&client))
+    }
+}
+
+impl<P: Auth + Resident> subscribe::Guest for Exported<P> {
+    fn check(client: Connection, request: SubscribeRequest) -> Verdict {
+        call(|plugin: &mut P| plugin.subscribe(&client, &request))
+    }
+}
+
+impl<P: Auth + Resident> client_event::Guest for Exported<P> {
+    fn check(client: Connection, message: ClientEvent) -> Verdict {
+        call(|plugin: &mut P| plugin.client_event(&client, &message))
+    }
+}
+
+impl<P: Auth + Resident> api_request::Guest for Exported<P> {
+    fn check(request: ApiRequest) -> Verdict {
+        call(|plugin: &mut P| plugin.api_request(&request))
+    }
+}

@@ -1,0 +1,118 @@
+//! What the host offers to a plugin.
+//!
+//! In a guest each function is a call of the host; in native tests it reaches [`double`](crate::double). `log`,
+//! `clock`, `random`, digests and [`sleep`] are always granted; [`verify`] needs the grant `sign`, [`count`] the grant
+//! `counters` (a line in the operator's `plugins/NAME.toml`).
+
+#[cfg(target_arch = "wasm32")]
+use crate::bindings::host::jackfield::host as backend;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::double::backend;
+
+pub use crate::bindings::host::jackfield::host::log::Level;
+
+/// Writes one line to the host's log under the plugin's name. Lines over 2,048 bytes are cut, lines over 100 a second
+/// counted and dropped.
+pub fn log(level: Level, message: &str) {
+    backend::log::write(level, message);
+}
+
+/// Logs something for whoever looks for a fault.
+pub fn debug(message: &str) {
+    log(Level::Debug, message);
+}
+
+/// Logs something an operator may want to know.
+pub fn info(message: &str) {
+    log(Level::Info, message);
+}
+
+/// Logs something an operator should look at.
+pub fn warn(message: &str) {
+    log(Level::Warn, message);
+}
+
+/// Logs something an operator must act on.
+pub fn error(message: &str) {
+    log(Level::Error, message);
+}
+
+/// Microseconds on the host's monotonic clock. The zero is arbitrary. `Instant::now()` panics in a guest: use this.
+#[must_use]
+pub fn monotonic_us() -> u64 {
+    backend::clock::monotonic_us()
+}
+
+/// Milliseconds since 1970-01-01T00:00:00Z. May jump. `SystemTime::now()` panics in a guest: use this.
+#[must_use]
+pub fn unix_ms() -> u64 {
+    backend::clock::unix_ms()
+}
+
+/// Bytes from the operating system's random source.
+///
+/// # Panics
+///
+/// If `length` is over 4,096: the host traps.
+#[must_use]
+pub fn random(length: u32) -> Vec<u8> {
+    backend::random::bytes(length)
+}
+
+/// SHA-256 of `data`, as 64 lower-case hexadecimal digits.
+#[must_use]
+pub fn sha256(data: &[u8]) -> String {
+    backend::digest::sha256(data)
+}
+
+/// MD5 of `data`, as 32 lower-case hexadecimal digits. For `body_md5` of the Pusher HTTP API and nothing else.
+#[must_use]
+pub fn md5(data: &[u8]) -> String {
+    backend::digest::md5(data)
+}
+
+/// Whether `signature` (64 lower-case hexadecimal digits) is the HMAC-SHA256 of `message` under the secret of the app
+/// with id `app`. Compared in constant time by the host, which keeps the secret.
+#[must_use]
+pub fn verify(app: &str, message: &[u8], signature: &str) -> bool {
+    backend::sign::verify(app, message, signature)
+}
+
+/// Adds `by` to the plugin's counter `name` (`[a-z0-9_]`, 48 bytes; 32 counters at most) in the host's metrics.
+pub fn count(name: &str, by: u64) {
+    backend::counters::add(name, by);
+}
+
+/// Waits for `ms` milliseconds, 5,000 at most.
+///
+/// A plugin that calls this becomes an *io* plugin: its asker waits for the answer, other work goes on.
+pub fn sleep(ms: u32) {
+    backend::wait::sleep(ms);
+}
+
+/// How an adapter tells the host what became of its requests. None of these waits; what is told during a call takes
+/// effect when the call has returned.
+pub mod cluster {
+    use super::backend;
+    use crate::bindings::host::jackfield::host::cluster::Status;
+
+    /// Every live peer that follows the topics of these envelopes will see them, as far as the adapter can know.
+    pub fn confirmed(tickets: &[u64]) {
+        backend::cluster::confirmed(tickets);
+    }
+
+    /// From now on messages of peers on these topics arrive here.
+    pub fn following(topics: &[String]) {
+        backend::cluster::following(topics);
+    }
+
+    /// Instances can reach each other. An adapter that never says so keeps its instance from being ready.
+    pub fn up() {
+        backend::cluster::state(&Status::Up);
+    }
+
+    /// Instances cannot reach each other, and why, in words for the operator.
+    pub fn degraded(reason: &str) {
+        backend::cluster::state(&Status::Degraded(reason.to_owned()));
+    }
+}

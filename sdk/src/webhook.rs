@@ -1,0 +1,38 @@
+//! The webhook door: which requests tell an app's own server what happened.
+
+use crate::App;
+use crate::bindings::webhook::exports::jackfield::webhook::sink;
+use crate::plugin::{Exported, Resident, call};
+
+pub use sink::{Call, Endpoint, Notice};
+
+/// A webhook sink. It words the requests; the host signs, sends and repeats them.
+pub trait Webhook: Sized + 'static {
+    /// Makes the plugin from its section of the host's configuration, a JSON object (`{}` if there is none).
+    ///
+    /// # Errors
+    ///
+    /// A text for the operator that names the key that is wrong. This version of the plugin then does not go live.
+    fn new(config: &str) -> Result<Self, String>;
+
+    /// The requests to make for these notices of one app.
+    ///
+    /// # Errors
+    ///
+    /// Keeps the notices for another try.
+    fn prepare(&mut self, app: &App, endpoints: &[Endpoint], notices: &[Notice]) -> Result<Vec<Call>, String>;
+}
+
+/// Makes a type that implements [`Webhook`] the plugin of this component.
+#[macro_export]
+macro_rules! export_webhook {
+    ($plugin:ty) => {
+        $crate::export_plugin!($plugin, Webhook, webhook);
+    };
+}
+
+impl<P: Webhook + Resident> sink::Guest for Exported<P> {
+    fn prepare(app: App, endpoints: Vec<Endpoint>, notices: Vec<Notice>) -> Result<Vec<Call>, String> {
+        call(|plugin: &mut P| plugin.prepare(&app, &endpoints, &notices))
+    }
+}
