@@ -22,7 +22,7 @@ use crate::topic::Topic;
 
 /// Who is in which channel, over all shards of this instance.
 pub struct Hub {
-    stripes: Box<[RwLock<HashMap<Topic, Arc<Channel>>>]>,
+    stripes: Box<[Stripe]>,
     hasher: RandomState,
     shards: Box<[ShardHandle]>,
     adapter: Arc<dyn Adapter>,
@@ -66,6 +66,9 @@ pub struct Receipt {
     count: usize,
     answer: oneshot::Receiver<Settled>,
 }
+
+/// A part of the table of channels.
+type Stripe = RwLock<HashMap<Topic, Arc<Channel>>>;
 
 struct Channel {
     /// Held for a hand-over, never while a plugin runs.
@@ -192,11 +195,12 @@ impl Hub {
             if members.removed {
                 continue;
             }
-            if members.total == 0 && !members.following {
-                if let Err(error) = self.adapter.submit(AdapterRequest::Follow(topic.clone())) {
-                    self.linger(&mut members, topic, 0);
-                    return Err(error);
-                }
+            if members.total == 0
+                && !members.following
+                && let Err(error) = self.adapter.submit(AdapterRequest::Follow(topic.clone()))
+            {
+                self.linger(&mut members, topic, 0);
+                return Err(error);
             }
             members.by_shard[shard] += 1;
             members.total += 1;
@@ -282,7 +286,7 @@ impl Hub {
         )
     }
 
-    fn stripe(&self, topic: &Topic) -> &RwLock<HashMap<Topic, Arc<Channel>>> {
+    fn stripe(&self, topic: &Topic) -> &Stripe {
         // The table inside the stripe hashes with keys of its own, so taking low bits here leaves it even.
         &self.stripes[self.hasher.hash_one(topic) as usize % STRIPES]
     }
@@ -380,3 +384,6 @@ const STRIPES: usize = 64;
 /// How long a channel is followed after its last subscriber left: page changes and reconnects come back within it, and
 /// cause neither broker traffic nor notices (the Pusher documents give 3 s for the same purpose).
 const LINGER_MS: u64 = 3_000;
+
+#[cfg(test)]
+mod tests;

@@ -105,6 +105,7 @@ pub const DEVELOPMENT_APP: (&str, &str, &str) = ("1001", "app-key", "app-secret"
 
 fn meant(raw: RawConfig) -> Result<Config, String> {
     let development = raw.mode == raw::Mode::Development;
+    let configs = plugin_configs(&raw.adapter, raw.plugin)?;
     let mut apps = raw.apps.iter().map(app).collect::<Result<Vec<_>, _>>()?;
     if apps.is_empty() && development {
         apps.push(development_app());
@@ -130,7 +131,7 @@ fn meant(raw: RawConfig) -> Result<Config, String> {
         node: raw.instance.process_id.unwrap_or_else(made_up_name),
         plugins: raw.plugins,
         doors: Doors {
-            configs: plugin_configs(&raw.adapter, raw.plugin)?,
+            configs,
             adapter: raw.adapter.driver,
             auth: raw.auth.chain,
             rate_limit: raw.rate_limiter.plugin,

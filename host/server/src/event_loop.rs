@@ -16,7 +16,7 @@ use jackfield_protocol::close::Close;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::Receiver;
-use tokio::task::{LocalSet, spawn_local, yield_now};
+use tokio::task::{LocalSet, yield_now};
 
 use crate::acceptor::Accepted;
 use crate::connection::Connection;
@@ -105,11 +105,18 @@ impl EventLoop {
         connection.wrote(written, closing);
     }
 
+    /// Starts a task of this thread's loop. The loop's set of tasks owns it and drops it when the loop ends.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place where an event loop's tasks are started"
+    )]
+    pub(crate) fn spawn(task: impl Future<Output = ()> + 'static) {
+        tokio::task::spawn_local(task);
+    }
+
     fn admit(&self, stream: std::net::TcpStream, peer: SocketAddr) {
         match TcpStream::from_std(stream) {
-            Ok(stream) => {
-                spawn_local(http::serve(stream, peer, Arc::clone(&self.shared)));
-            }
+            Ok(stream) => Self::spawn(http::serve(stream, peer, Arc::clone(&self.shared))),
             Err(error) => tracing::warn!(%error, "a connection could not be registered"),
         }
     }
@@ -121,20 +128,24 @@ impl EventLoop {
             loop {
                 let changes = self.shard.borrow_mut().turn();
                 self.tell(changes);
-                let mut written = 0;
-                while written < SLICE {
-                    let Some(slot) = self.shard.borrow_mut().next_dirty() else {
-                        break;
-                    };
-                    self.write_socket(slot);
-                    written += 1;
-                }
-                if written == 0 {
+                if self.write_slice() == 0 {
                     break;
                 }
                 yield_now().await;
             }
         }
+    }
+
+    /// Writes some dirty sockets and says how many.
+    fn write_slice(&self) -> usize {
+        for written in 0..SLICE {
+            let next = self.shard.borrow_mut().next_dirty();
+            match next {
+                Some(slot) => self.write_socket(slot),
+                None => return written,
+            }
+        }
+        SLICE
     }
 
     fn tell(&self, changes: Vec<Change>) {

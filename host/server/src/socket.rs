@@ -3,7 +3,7 @@
 use std::io::{self, IoSlice};
 
 use jackfield_hub::Outbox;
-use tokio::io::Interest;
+use tokio::io::{Interest, Ready};
 use tokio::net::TcpStream;
 
 /// One socket.
@@ -54,14 +54,8 @@ impl Socket {
         }
     }
 
-    /// Waits until the socket can be read, or written if `blocked`.
-    pub(crate) async fn ready(&self, read: bool, blocked: bool) -> io::Result<tokio::io::Ready> {
-        let interest = match (read, blocked) {
-            (true, true) => Interest::READABLE | Interest::WRITABLE,
-            (true, false) => Interest::READABLE,
-            (false, true) => Interest::WRITABLE,
-            (false, false) => return std::future::pending().await,
-        };
+    /// Waits until the socket can be read, or written, as wanted.
+    pub(crate) async fn ready(&self, interest: Interest) -> io::Result<Ready> {
         self.stream.ready(interest).await
     }
 

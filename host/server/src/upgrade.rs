@@ -17,11 +17,12 @@ use jackfield_protocol::close::Close;
 use jackfield_protocol::names::SocketId;
 use jackfield_protocol::pusher::{frames, handshake};
 use jackfield_protocol::websocket;
+use tokio::io::Interest;
 use tokio::net::TcpStream;
-use tokio::task::spawn_local;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::connection::Connection;
+use crate::event_loop::EventLoop;
 use crate::http::{Peer, refuse, refuse_for_now};
 use crate::shared::Shared;
 use crate::socket::Socket;
@@ -48,7 +49,7 @@ pub(crate) async fn upgrade(
         (Ok(()), Some(app)) => {
             let socket_id = socket_id();
             let client = client(&shared, app, socket_id, &request);
-            spawn_local(async move {
+            EventLoop::spawn(async move {
                 if let Some((socket, early)) = upgraded(on_upgrade).await {
                     Connection::run(socket, Arc::new(client), socket_id, early).await;
                 }
@@ -56,10 +57,10 @@ pub(crate) async fn upgrade(
         }
         (Ok(()), None) => {
             let message = format!("there is no app with the key `{key}`");
-            spawn_local(turn_away(on_upgrade, Close::AppUnknown, message));
+            EventLoop::spawn(turn_away(on_upgrade, Close::AppUnknown, message));
         }
         (Err(close), _) => {
-            spawn_local(turn_away(on_upgrade, close, close.reason().to_owned()));
+            EventLoop::spawn(turn_away(on_upgrade, close, close.reason().to_owned()));
         }
     }
     let upgrade = [
@@ -119,7 +120,7 @@ async fn turn_away(on_upgrade: OnUpgrade, close: Close, message: String) {
         // Two small frames are within the limits of an empty outbox.
         let _ = farewell.push(frame, &OutboxLimits::default());
     }
-    let _ = socket.ready(false, true).await;
+    let _ = socket.ready(Interest::WRITABLE).await;
     socket.write(&mut farewell);
     socket.finish();
     // The client closes its side; one that does not is left behind.
@@ -128,7 +129,7 @@ async fn turn_away(on_upgrade: OnUpgrade, close: Close, message: String) {
 
 async fn closed(socket: &Socket) {
     let mut ignored = [0; 512];
-    while socket.ready(true, false).await.is_ok() {
+    while socket.ready(Interest::READABLE).await.is_ok() {
         if matches!(socket.read(&mut ignored), Ok(Some(0)) | Err(_)) {
             return;
         }

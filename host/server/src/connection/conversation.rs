@@ -1,6 +1,7 @@
 //! The task of one connection: reads frames, puts questions to the gate, carries out the answers.
 
 use std::collections::VecDeque;
+use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,10 +14,12 @@ use jackfield_protocol::names::ChannelName;
 use jackfield_protocol::pusher::frames;
 use jackfield_protocol::pusher::session::{ClientEvent, Intent, Subscribe};
 use jackfield_protocol::websocket::{self, Decoder, Message};
+use tokio::io::{Interest, Ready};
 use tokio::time::Instant;
 
 use super::{Connection, End, UNAVAILABLE};
 use crate::event_loop::{EventLoop, add};
+use crate::socket::Socket;
 
 /// A connection and what its task alone needs.
 pub(super) struct Conversation {
@@ -79,7 +82,6 @@ impl Conversation {
 
     async fn step(&mut self) {
         let connection = Rc::clone(&self.connection);
-        let blocked = connection.blocked.get();
         let listens = self.backlog.len() < BACKLOG;
         let close_by = self.close_by;
         tokio::select! {
@@ -91,9 +93,9 @@ impl Conversation {
             }
             () = connection.changed.notified() => {}
             () = until(close_by) => {}
-            ready = connection.socket.ready(listens, blocked) => match ready {
+            ready = ready(&connection.socket, listens, connection.blocked.get()) => match ready {
                 Ok(ready) => {
-                    if blocked && ready.is_writable() {
+                    if connection.blocked.get() && ready.is_writable() {
                         self.event_loop.write_socket(connection.slot.get());
                     }
                     if listens && (ready.is_readable() || ready.is_read_closed()) {
@@ -318,6 +320,22 @@ impl Conversation {
 async fn answer(pending: &mut Option<Pin<Box<dyn Future<Output = Settled>>>>) -> Settled {
     match pending {
         Some(answer) => answer.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits for what the conversation can make use of.
+#[expect(
+    clippy::fn_params_excessive_bools,
+    reason = "two independent conditions, named at the one call"
+)]
+async fn ready(socket: &Socket, listens: bool, blocked: bool) -> io::Result<Ready> {
+    let wanted = [(listens, Interest::READABLE), (blocked, Interest::WRITABLE)];
+    let wanted = wanted
+        .into_iter()
+        .filter_map(|(wanted, interest)| wanted.then_some(interest));
+    match wanted.reduce(|one, other| one | other) {
+        Some(interest) => socket.ready(interest).await,
         None => std::future::pending().await,
     }
 }
