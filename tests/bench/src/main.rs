@@ -1,0 +1,48 @@
+//! What Jackfield costs, each figure beside a baseline of the same run.
+//!
+//! `doors` times one call through each door. `fanout` and `idle` start the real server and the *floor*, a bare loop
+//! that writes the same bytes to as many sockets without protocol, plugins or hub, and compare CPU time and memory as the
+//! kernel accounts for them. `floor` is that loop; the others start it.
+
+mod doors;
+mod fanout;
+mod floor;
+mod idle;
+mod process;
+mod subscribers;
+
+use clap::{Parser, Subcommand};
+
+/// Benchmarks.
+#[derive(Parser)]
+struct Cli {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// One call through each door.
+    Doors,
+    /// CPU seconds per million deliveries, one channel.
+    Fanout(fanout::FanoutArgs),
+    /// Memory per idle subscribed connection.
+    Idle(idle::IdleArgs),
+    /// The floor itself: connections in, a byte on one of them is answered on all others.
+    #[command(hide = true)]
+    Floor {
+        /// Where to listen.
+        port: u16,
+        /// Bytes of a frame.
+        bytes: usize,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().what {
+        What::Doors => doors::run(),
+        What::Fanout(args) => fanout::run(&args),
+        What::Idle(args) => idle::run(&args),
+        What::Floor { port, bytes } => floor::run(port, bytes),
+    }
+}

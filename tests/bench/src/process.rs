@@ -1,0 +1,101 @@
+//! A server under measurement: started by the bench, stopped by it, and seen through the kernel's accounts alone.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+
+/// A child process that listens.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) address: SocketAddr,
+}
+
+impl Server {
+    /// The real host, with the default plugins.
+    pub(crate) fn host() -> Result<Self> {
+        let root = root()?;
+        let port = free_port()?;
+        let mut command = Command::new(root.join("target/release/jackfield"));
+        command
+            .args(["serve", "--dev", "--port", &port.to_string(), "--plugins"])
+            .arg(root.join("plugins"));
+        command
+            .env("METRICS_PORT", free_port()?.to_string())
+            .env("RUST_LOG", "warn");
+        Self::start(command, port)
+    }
+
+    /// The floor.
+    pub(crate) fn floor(bytes: usize) -> Result<Self> {
+        let port = free_port()?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["floor", &port.to_string(), &bytes.to_string()]);
+        Self::start(command, port)
+    }
+
+    /// CPU time used so far, user and system.
+    pub(crate) fn cpu(&self) -> Result<Duration> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        // Behind the name, which stands in brackets and may hold blanks: fields 14 and 15 of proc(5).
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks: u64 = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
+        Ok(Duration::from_secs_f64(
+            ticks as f64 / rustix::param::clock_ticks_per_second() as f64,
+        ))
+    }
+
+    /// Resident memory in bytes.
+    pub(crate) fn resident(&self) -> Result<u64> {
+        let statm = fs::read_to_string(format!("/proc/{}/statm", self.child.id()))?;
+        let pages: u64 = statm
+            .split_whitespace()
+            .nth(1)
+            .context("statm has no second field")?
+            .parse()?;
+        Ok(pages * rustix::param::page_size() as u64)
+    }
+
+    fn start(mut command: Command, port: u16) -> Result<Self> {
+        let child = command
+            .stdout(Stdio::null())
+            .spawn()
+            .with_context(|| format!("{command:?}"))?;
+        let server = Self {
+            child,
+            address: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port),
+        };
+        let until = Instant::now() + Duration::from_secs(10);
+        while TcpStream::connect(server.address).is_err() {
+            if Instant::now() > until {
+                bail!("{command:?} does not listen on {}", server.address);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(server)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Already gone if either fails.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The repository.
+pub(crate) fn root() -> Result<PathBuf> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors()
+        .nth(2)
+        .map(Path::to_path_buf)
+        .context("the bench stands in tests/bench")
+}
+
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}

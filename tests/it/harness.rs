@@ -1,0 +1,7 @@
+//! What the scenarios share: a server of one's own, and ways to talk to it.
+
+pub(crate) mod client;
+pub(crate) mod http;
+pub(crate) mod node;
+pub(crate) mod server;
+pub(crate) mod wait;

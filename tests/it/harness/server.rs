@@ -1,0 +1,317 @@
+//! A server of one's own: the real binary, in a folder of its own, on ports of its own.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
+
+use serde_json::Value;
+
+use super::http::{Http, get};
+use super::wait::until;
+
+/// What a server is to be started with. By default: the default plugins, development mode, no metrics.
+pub(crate) struct Setup {
+    /// What lies in the plugins folder.
+    plugins: BTreeMap<String, Vec<u8>>,
+    config: String,
+    mode: &'static str,
+    metrics: bool,
+    env: Vec<(String, String)>,
+}
+
+/// A running server, ended and cleared away with this value.
+pub(crate) struct Server {
+    child: Child,
+    folder: Folder,
+    pub(crate) port: u16,
+    metrics_port: u16,
+}
+
+/// A server that ended by itself.
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    /// What it wrote on its standard error.
+    pub(crate) errors: String,
+}
+
+/// A folder for one test.
+pub(crate) struct Folder(PathBuf);
+
+impl Default for Setup {
+    fn default() -> Self {
+        let setup = Self {
+            plugins: BTreeMap::new(),
+            config: String::new(),
+            mode: "development",
+            metrics: false,
+            env: Vec::new(),
+        };
+        let built = place("JACKFIELD_PLUGINS_BUILT");
+        DEFAULT_PLUGINS
+            .iter()
+            .fold(setup, |setup, name| setup.plugin_from(&built, name))
+    }
+}
+
+impl Setup {
+    /// Adds a plugin that only tests load, with the operator's file that lies beside it, if there is one.
+    pub(crate) fn guest(self, name: &str) -> Self {
+        self.plugin_from(&place("JACKFIELD_GUESTS"), name)
+    }
+
+    /// Takes a plugin away.
+    pub(crate) fn without(mut self, plugin: &str) -> Self {
+        let gone = self.plugins.remove(&format!("{plugin}.wasm"));
+        assert!(gone.is_some(), "there is no plugin {plugin}");
+        self
+    }
+
+    /// Puts a file into the plugins folder.
+    pub(crate) fn file(mut self, name: &str, bytes: impl Into<Vec<u8>>) -> Self {
+        self.plugins.insert(name.to_owned(), bytes.into());
+        self
+    }
+
+    /// Adds to the configuration, in TOML.
+    pub(crate) fn config(mut self, text: &str) -> Self {
+        self.config.push_str(text);
+        self.config.push('\n');
+        self
+    }
+
+    pub(crate) fn production(mut self) -> Self {
+        self.mode = "production";
+        self
+    }
+
+    pub(crate) fn with_metrics(mut self) -> Self {
+        self.metrics = true;
+        self
+    }
+
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The bytes of a file in the plugins folder.
+    pub(crate) fn bytes(&self, file: &str) -> Vec<u8> {
+        self.plugins[file].clone()
+    }
+
+    /// Starts the server and waits until it answers.
+    pub(crate) async fn start(self) -> Server {
+        for _ in 0..ATTEMPTS {
+            let port = free_port();
+            if let Some(server) = self.start_on(port).await {
+                return server;
+            }
+        }
+        panic!("the server did not start; its standard error is above");
+    }
+
+    /// Starts a server that is expected to end by itself.
+    pub(crate) async fn run_on(&self, port: u16) -> Ended {
+        let mut server = self.spawn(port);
+        let status = server.ended().await;
+        Ended {
+            status,
+            errors: server.errors(),
+        }
+    }
+
+    /// None if it ended at once, perhaps because somebody else had taken the port.
+    async fn start_on(&self, port: u16) -> Option<Server> {
+        let mut server = self.spawn(port);
+        let answers = until("the server's first answer", async || {
+            if server.child.try_wait().expect("its state is known").is_some() {
+                eprintln!("{}", server.errors());
+                return Some(false);
+            }
+            let mut http = Http::connect(server.port).await.ok()?;
+            let live = http.get("/live").await.ok()?;
+            Some(live.status == 200)
+        });
+        answers.await.then_some(server)
+    }
+
+    fn spawn(&self, port: u16) -> Server {
+        let folder = Folder::new();
+        let plugins = folder.path().join("plugins");
+        fs::create_dir(&plugins).expect("the folder is ours");
+        for (name, bytes) in &self.plugins {
+            fs::write(plugins.join(name), bytes).expect("the folder is ours");
+        }
+        let metrics_port = free_port();
+        let config = folder.path().join("jackfield.toml");
+        fs::write(&config, self.configuration(port, metrics_port)).expect("the folder is ours");
+        let errors = File::create(folder.path().join(ERRORS)).expect("the folder is ours");
+        let mut command = jackfield();
+        command
+            .args(["serve".as_ref(), "--config".as_ref(), config.as_os_str()])
+            .current_dir(folder.path())
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
+            .stdout(Stdio::null())
+            .stderr(errors);
+        let child = command.spawn().expect("JACKFIELD_BIN can be run");
+        let port = self.env.iter().find(|(name, _)| name == "PORT").map_or(port, |(_, port)| {
+            port.parse().expect("a test's own port is a number")
+        });
+        Server {
+            child,
+            folder,
+            port,
+            metrics_port,
+        }
+    }
+
+    fn configuration(&self, port: u16, metrics_port: u16) -> String {
+        let (mode, text, metrics) = (self.mode, &self.config, self.metrics);
+        format!(
+            "host = \"127.0.0.1\"\nport = {port}\nmode = \"{mode}\"\n{text}\n\
+             [metrics]\nenabled = {metrics}\nport = {metrics_port}\n"
+        )
+    }
+
+    fn plugin_from(mut self, folder: &Path, name: &str) -> Self {
+        let component = fs::read(folder.join(format!("{name}.wasm")));
+        let component = component.unwrap_or_else(|error| panic!("{name}.wasm: {error}; run `cargo xtask test`"));
+        self = self.file(&format!("{name}.wasm"), component);
+        match fs::read(folder.join(format!("{name}.toml"))) {
+            Ok(operator) => self.file(&format!("{name}.toml"), operator),
+            Err(_) => self,
+        }
+    }
+}
+
+impl Server {
+    /// A server with nothing special about it.
+    pub(crate) async fn start() -> Self {
+        Setup::default().start().await
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Status and body of `/ready`.
+    pub(crate) async fn ready(&self) -> (u16, Value) {
+        let answer = get(self.port, "/ready").await;
+        (answer.status, answer.json())
+    }
+
+    /// All metrics, as text. Needs [`Setup::with_metrics`].
+    pub(crate) async fn metrics(&self) -> String {
+        get(self.metrics_port, "/metrics").await.body
+    }
+
+    /// The value of one metric, its labels included in `name`.
+    pub(crate) async fn metric(&self, name: &str) -> u64 {
+        let text = self.metrics().await;
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        let value = line.unwrap_or_else(|| panic!("no metric {name} in\n{text}"));
+        value.parse().expect("a count")
+    }
+
+    /// Waits until a metric has this value.
+    pub(crate) async fn reaches(&self, name: &str, wanted: u64) {
+        let what = format!("{name} to become {wanted}");
+        until(&what, async || (self.metric(name).await == wanted).then_some(())).await;
+    }
+
+    pub(crate) fn metrics_port(&self) -> u16 {
+        self.metrics_port
+    }
+
+    /// Sends SIGTERM, with the shell's own `kill`.
+    pub(crate) fn terminate(&self) {
+        let mut kill = Command::new("sh");
+        kill.args(["-c", "kill -TERM \"$0\"", &self.child.id().to_string()]);
+        assert!(kill.status().expect("there is a shell").success());
+    }
+
+    /// Waits until the process has ended.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        let child = &mut self.child;
+        until("the server to end", async || child.try_wait().expect("its state is known")).await
+    }
+
+    fn errors(&self) -> String {
+        fs::read_to_string(self.folder.path().join(ERRORS)).unwrap_or_default()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Both fail only when it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("---- the server's standard error\n{}", self.errors());
+        }
+    }
+}
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("jackfield-it-{}-{number}", std::process::id()));
+        fs::create_dir(&folder).expect("the name is ours alone");
+        Self(folder)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What is left behind lies in the folder for temporary files.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The binary, with nothing of the caller's environment: it would be configuration.
+pub(crate) fn jackfield() -> Command {
+    let mut command = Command::new(place("JACKFIELD_BIN"));
+    command.env_clear();
+    command
+}
+
+/// A port that nobody listens on and that is given out once only. It lies below those that the kernel gives to outgoing
+/// connections, so that none of them can take it before the server does.
+pub(crate) fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = std::process::id() as u16 % PORTS;
+    loop {
+        let port = FIRST_PORT + (first + NEXT.fetch_add(1, Ordering::Relaxed)) % PORTS;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// A place that `cargo xtask test` names.
+fn place(variable: &str) -> PathBuf {
+    #[expect(clippy::disallowed_methods, reason = "how the tests are told where things are")]
+    let named: Option<OsString> = std::env::var_os(variable);
+    named.unwrap_or_else(|| panic!("{variable} is not set; run `cargo xtask test`")).into()
+}
+
+/// The plugins that ship with the server.
+pub(crate) const DEFAULT_PLUGINS: [&str; 4] = ["adapter-local", "auth-pusher", "rate-limit-local", "webhook-http"];
+
+/// Where a server's standard error goes.
+const ERRORS: &str = "errors";
+
+/// How often a server is started before the test gives up.
+const ATTEMPTS: u32 = 3;
+
+const FIRST_PORT: u16 = 10_000;
+const PORTS: u16 = 20_000;
