@@ -12,14 +12,15 @@ use std::time::{Duration, Instant};
 use jackfield_hub::{Apps, Topic};
 use parking_lot::Mutex;
 use rustix::time::{ClockId, clock_gettime};
-use wasmtime::{Engine, Store, StoreLimits, StoreLimitsBuilder, UpdateDeadline};
+use wasmtime::{Store, StoreLimits, StoreLimitsBuilder, UpdateDeadline};
 
-use crate::engine::{MEMORY_BYTES, TABLE_ELEMENTS};
+use crate::engine::{MEMORY_BYTES, Pulse, TABLE_ELEMENTS};
 
 /// What all plugins share of the host.
 pub(crate) struct HostServices {
     /// Answers `sign.verify`; secrets stay behind it.
     pub(crate) apps: Arc<dyn Apps>,
+    pub(crate) pulse: Arc<Pulse>,
     /// The zero of `clock.monotonic-us`.
     pub(crate) started: Instant,
     /// Where plugins that wait run.
@@ -87,17 +88,21 @@ impl Identity {
 }
 
 /// A store whose calls are stopped when they have used up their CPU time.
-pub(crate) fn hot_store(engine: &Engine, identity: Arc<Identity>, host: Arc<HostServices>) -> Store<Context> {
-    let mut store = store(engine, identity, host);
-    store.epoch_deadline_callback(|mut store| Ok(store.data_mut().judge()));
+pub(crate) fn hot_store(identity: Arc<Identity>, host: Arc<HostServices>) -> Store<Context> {
+    let mut store = store(identity, host);
+    store.epoch_deadline_callback(|mut store| {
+        store.data().host.pulse.keep_going();
+        Ok(store.data_mut().judge())
+    });
     store
 }
 
 /// A store whose calls give way at every tick, and are stopped once nobody waits for them.
-pub(crate) fn io_store(engine: &Engine, identity: Arc<Identity>, host: Arc<HostServices>) -> Store<Context> {
-    let mut store = store(engine, identity, host);
+pub(crate) fn io_store(identity: Arc<Identity>, host: Arc<HostServices>) -> Store<Context> {
+    let mut store = store(identity, host);
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(|store| {
+        store.data().host.pulse.keep_going();
         if store.data().abandoned.load(Ordering::Relaxed) {
             return Ok(UpdateDeadline::Interrupt);
         }
@@ -108,6 +113,7 @@ pub(crate) fn io_store(engine: &Engine, identity: Arc<Identity>, host: Arc<HostS
 
 /// Gives the next hot call its full budget.
 pub(crate) fn begin_call(store: &mut Store<Context>) {
+    store.data().host.pulse.keep_going();
     store.set_epoch_deadline(FIRST_LOOK_TICKS);
     let context = store.data_mut();
     context.seen_at = None;
@@ -115,7 +121,8 @@ pub(crate) fn begin_call(store: &mut Store<Context>) {
     context.identity.calls.fetch_add(1, Ordering::Relaxed);
 }
 
-fn store(engine: &Engine, identity: Arc<Identity>, host: Arc<HostServices>) -> Store<Context> {
+fn store(identity: Arc<Identity>, host: Arc<HostServices>) -> Store<Context> {
+    let engine = host.pulse.engine.clone();
     let limits = StoreLimitsBuilder::new()
         .memory_size(MEMORY_BYTES)
         .table_elements(TABLE_ELEMENTS)
@@ -133,7 +140,7 @@ fn store(engine: &Engine, identity: Arc<Identity>, host: Arc<HostServices>) -> S
         limits,
         seen_at: None,
     };
-    let mut store = Store::new(engine, context);
+    let mut store = Store::new(&engine, context);
     store.limiter(|context| &mut context.limits);
     store.set_hostcall_fuel(HOSTCALL_BYTES);
     store

@@ -2,15 +2,98 @@
 //!
 //! Guests that run on the caller's thread and guests that wait on fibers share the engine and their compiled code; only
 //! stores differ. The epoch ticker is an operating system thread, because a task could be starved by the very guest
-//! that it has to stop.
+//! that it has to stop. It sleeps while nobody calls a guest: a thousand wake-ups a second would be the largest cost of an
+//! idle server.
 
-use std::thread;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+use std::thread::{self, Thread};
 use std::time::Duration;
 
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-/// Makes the engine and starts its ticker, which ends with the engine.
-pub(crate) fn start() -> wasmtime::Result<Engine> {
+/// The engine with its ticker.
+pub(crate) struct Pulse {
+    pub(crate) engine: Engine,
+    /// A guest was called, or seen running, since the last tick.
+    busy: AtomicBool,
+    /// The ticker sleeps until it is woken.
+    asleep: AtomicBool,
+    ticker: OnceLock<Thread>,
+}
+
+impl Pulse {
+    /// Makes the engine and starts its ticker, which ends when the last user of the pulse is gone.
+    pub(crate) fn start() -> wasmtime::Result<Arc<Self>> {
+        let (busy, asleep) = (AtomicBool::new(true), AtomicBool::new(false));
+        let pulse = Arc::new(Self {
+            engine: engine()?,
+            busy,
+            asleep,
+            ticker: OnceLock::new(),
+        });
+        let ticked = Arc::downgrade(&pulse);
+        let ticker = thread::Builder::new()
+            .name("epoch-ticker".to_owned())
+            .spawn(move || tick(&ticked))?;
+        pulse.ticker.get_or_init(|| ticker.thread().clone());
+        Ok(pulse)
+    }
+
+    /// Keeps the ticker going. Called whenever a guest is called, and whenever one is seen to be running still: a call
+    /// that outlives the ticker's patience has passed its deadline by then, is looked at, and so wakes it again.
+    pub(crate) fn keep_going(&self) {
+        if self.busy.load(Ordering::Relaxed) {
+            return;
+        }
+        self.busy.store(true, Ordering::SeqCst);
+        if self.asleep.load(Ordering::SeqCst) {
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(ticker) = self.ticker.get() {
+            ticker.unpark();
+        }
+    }
+}
+
+impl Drop for Pulse {
+    fn drop(&mut self) {
+        self.wake();
+    }
+}
+
+fn tick(pulse: &Weak<Pulse>) {
+    let mut quiet = 0;
+    while let Some(pulse) = pulse.upgrade() {
+        pulse.engine.increment_epoch();
+        quiet = if pulse.busy.swap(false, Ordering::SeqCst) {
+            0
+        } else {
+            quiet + 1
+        };
+        if quiet < PATIENCE {
+            drop(pulse);
+            thread::sleep(TICK);
+            continue;
+        }
+        pulse.asleep.store(true, Ordering::SeqCst);
+        // Whoever became busy before this look did not see the ticker asleep; whoever does so after it wakes it.
+        let busy = pulse.busy.load(Ordering::SeqCst);
+        let asleep = Arc::downgrade(&pulse);
+        drop(pulse);
+        if !busy {
+            thread::park();
+        }
+        let Some(pulse) = asleep.upgrade() else { return };
+        pulse.asleep.store(false, Ordering::SeqCst);
+        quiet = 0;
+    }
+}
+
+fn engine() -> wasmtime::Result<Engine> {
     let mut pooling = PoolingAllocationConfig::default();
     pooling
         .total_core_instances(INSTANCES)
@@ -29,16 +112,7 @@ pub(crate) fn start() -> wasmtime::Result<Engine> {
         .memory_reservation(MEMORY_BYTES as u64)
         .memory_guard_size(MEMORY_GUARD_BYTES)
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pooling));
-    let engine = Engine::new(&config)?;
-    let ticked = engine.weak();
-    thread::Builder::new().name("epoch-ticker".to_owned()).spawn(move || {
-        while let Some(engine) = ticked.upgrade() {
-            engine.increment_epoch();
-            drop(engine);
-            thread::sleep(TICK);
-        }
-    })?;
-    Ok(engine)
+    Engine::new(&config)
 }
 
 /// What one instance may use of memory. Every default plugin needs less than 2 MiB.
@@ -49,6 +123,10 @@ pub(crate) const TABLE_ELEMENTS: usize = 10_000;
 
 /// The time between two epochs: the granularity at which a guest can be stopped.
 const TICK: Duration = Duration::from_millis(1);
+
+/// Ticks without any guest call before the ticker sleeps. Waking it costs the next caller a system call, so it should
+/// not sleep between the calls of a server that has something to do.
+const PATIENCE: u32 = 50;
 
 /// Instances of all plugins together. Only address space is reserved for them: 256 × 16 MiB.
 const INSTANCES: u32 = 256;

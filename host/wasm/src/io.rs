@@ -99,6 +99,7 @@ async fn call(
     };
     plugin.identity.calls.fetch_add(1, Ordering::Relaxed);
     fiber.store.data_mut().abandoned = abandoned;
+    plugin.host.pulse.keep_going();
     fiber.store.set_epoch_deadline(1);
     let verdict = fiber.put(claim).await.map_err(|error| plugin.trapped(&error))?;
     pool.fibers.idle.lock().push(fiber);
@@ -108,7 +109,7 @@ async fn call(
 async fn instantiate(plugin: &Plugin<Auth>) -> Result<Fiber, String> {
     let failed = |error: wasmtime::Error| format!("an instance could not be made: {}", reason(&error));
     let pre: &InstancePre<Context> = &plugin.pre;
-    let mut store = io_store(pre.engine(), Arc::clone(&plugin.identity), Arc::clone(&plugin.host));
+    let mut store = io_store(Arc::clone(&plugin.identity), Arc::clone(&plugin.host));
     let instance = pre.instantiate_async(&mut store).await.map_err(failed)?;
     let init = lifecycle::GuestIndices::new(pre)
         .and_then(|found| found.load(&mut store, &instance))

@@ -10,8 +10,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jackfield_protocol::signature;
+use wasmtime::Store;
 use wasmtime::component::{Component, InstancePre};
-use wasmtime::{Engine, Store};
 
 use crate::bindings::hot::exports::jackfield::plugin::lifecycle;
 use crate::context::{Context, HostServices, Identity, begin_call, hot_store};
@@ -63,7 +63,6 @@ pub(crate) struct Live<D> {
 
 /// Where a plugin comes from and what it is given.
 pub(crate) struct Source<'a> {
-    pub(crate) engine: &'a Engine,
     pub(crate) host: &'a Arc<HostServices>,
     /// The plugins folder.
     pub(crate) folder: &'a Path,
@@ -86,7 +85,7 @@ impl<D: Door> Plugin<D> {
 
     /// A new instance, initialised.
     pub(crate) fn instantiate(&self) -> Result<Live<D>, String> {
-        let mut store = hot_store(self.pre.engine(), Arc::clone(&self.identity), Arc::clone(&self.host));
+        let mut store = hot_store(Arc::clone(&self.identity), Arc::clone(&self.host));
         begin_call(&mut store);
         let failed = |error: wasmtime::Error| format!("an instance could not be made: {}", reason(&error));
         let instance = self.pre.instantiate(&mut store).map_err(failed)?;
@@ -102,13 +101,13 @@ impl<D: Door> Plugin<D> {
 
     fn load_file(path: &Path, source: Source<'_>) -> Result<Self, String> {
         let Source {
-            engine,
             host,
             folder,
             name,
             config,
             generation,
         } = source;
+        let engine = &host.pulse.engine;
         let bytes = read_component(path)?;
         let operator = OperatorFile::read(&folder.join(format!("{name}.toml")))?;
         let component = Component::new(engine, &bytes).map_err(|error| format!("it does not compile: {error:#}"))?;

@@ -15,7 +15,7 @@ use jackfield_hub::doors::{Adapter, Authorizer, Limiter, WebhookSink};
 use crate::adapter::{AdapterDoor, Bus};
 use crate::auth::AuthChain;
 use crate::context::{HostServices, Identity};
-use crate::engine;
+use crate::engine::Pulse;
 use crate::plugin::Door;
 use crate::pool::Spread;
 use crate::rate_limit::{RateLimit, RateLimitDoor};
@@ -76,9 +76,10 @@ impl Registry {
     /// # Errors
     /// When the engine cannot be started on this machine. A plugin that is missing or wrong is no error here.
     pub fn load(wanted: &Wanted, apps: Arc<dyn Apps>, waiting: tokio::runtime::Handle) -> Result<Self, String> {
-        let engine = engine::start().map_err(|error| format!("the WebAssembly engine cannot start: {error:#}"))?;
+        let pulse = Pulse::start().map_err(|error| format!("the WebAssembly engine cannot start: {error:#}"))?;
         let host = Arc::new(HostServices {
             apps,
+            pulse,
             started: Instant::now(),
             waiting,
         });
@@ -91,12 +92,12 @@ impl Registry {
             node: wanted.node.clone(),
             started: host.started,
         };
-        registry.adapter.load(&engine, &host, &wanted.folder);
+        registry.adapter.load(&host, &wanted.folder);
         for slot in registry.auth.slots.iter() {
-            slot.load(&engine, &host, &wanted.folder);
+            slot.load(&host, &wanted.folder);
         }
-        registry.rate_limit.load(&engine, &host, &wanted.folder);
-        registry.webhook.load(&engine, &host, &wanted.folder);
+        registry.rate_limit.load(&host, &wanted.folder);
+        registry.webhook.load(&host, &wanted.folder);
         Ok(registry)
     }
 

@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::{ArcSwapOption, Guard};
 use jackfield_hub::doors::DoorError;
 use parking_lot::Mutex;
-use wasmtime::Engine;
 
 use crate::context::HostServices;
 use crate::plugin::{Door, Plugin, Source};
@@ -44,11 +43,10 @@ impl<D: Door> Slot<D> {
     }
 
     /// Loads the plugin from its file and puts it into place. What was there before stays if that fails.
-    pub(crate) fn load(&self, engine: &Engine, host: &Arc<HostServices>, folder: &Path) {
+    pub(crate) fn load(&self, host: &Arc<HostServices>, folder: &Path) {
         let generation = self.generations.fetch_add(1, Ordering::Relaxed) + 1;
         let config = self.config.clone();
         let source = Source {
-            engine,
             host,
             folder,
             name: &self.name,

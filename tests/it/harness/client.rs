@@ -51,7 +51,11 @@ impl Client {
         let socket = TcpSocket::new_v4().expect("there is IPv4");
         socket.set_recv_buffer_size(4_096).expect("a size that may be set");
         let stream = socket.connect(([127, 0, 0, 1], port).into()).await;
-        let mut client = Self::over(stream.expect("the server accepts connections"), "/app/app-key?protocol=7").await;
+        let mut client = Self::over(
+            stream.expect("the server accepts connections"),
+            "/app/app-key?protocol=7",
+        )
+        .await;
         client.expect("pusher:connection_established").await;
         client
     }

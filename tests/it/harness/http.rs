@@ -54,7 +54,8 @@ impl Http {
 
     /// Sends a request without a body.
     pub(crate) async fn get(&mut self, path: &str) -> io::Result<Answer> {
-        self.send(&format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n")).await
+        self.send(&format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n"))
+            .await
     }
 
     /// Sends JSON.
@@ -112,7 +113,10 @@ impl Answer {
     /// The text of a refusal.
     pub(crate) fn error(&self) -> String {
         let error = &self.json()["error"];
-        error.as_str().unwrap_or_else(|| panic!("{self:?} has no error")).to_owned()
+        error
+            .as_str()
+            .unwrap_or_else(|| panic!("{self:?} has no error"))
+            .to_owned()
     }
 }
 

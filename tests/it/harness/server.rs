@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::http::{Http, get};
@@ -158,9 +159,11 @@ impl Setup {
             .stdout(Stdio::null())
             .stderr(errors);
         let child = command.spawn().expect("JACKFIELD_BIN can be run");
-        let port = self.env.iter().find(|(name, _)| name == "PORT").map_or(port, |(_, port)| {
-            port.parse().expect("a test's own port is a number")
-        });
+        let port = self
+            .env
+            .iter()
+            .find(|(name, _)| name == "PORT")
+            .map_or(port, |(_, port)| port.parse().expect("a test's own port is a number"));
         Server {
             child,
             folder,
@@ -227,17 +230,18 @@ impl Server {
         self.metrics_port
     }
 
-    /// Sends SIGTERM, with the shell's own `kill`.
+    /// Sends SIGTERM.
     pub(crate) fn terminate(&self) {
-        let mut kill = Command::new("sh");
-        kill.args(["-c", "kill -TERM \"$0\"", &self.child.id().to_string()]);
-        assert!(kill.status().expect("there is a shell").success());
+        kill_process(Pid::from_child(&self.child), Signal::TERM).expect("the process is ours");
     }
 
     /// Waits until the process has ended.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
         let child = &mut self.child;
-        until("the server to end", async || child.try_wait().expect("its state is known")).await
+        until("the server to end", async || {
+            child.try_wait().expect("its state is known")
+        })
+        .await
     }
 
     fn errors(&self) -> String {
@@ -301,7 +305,9 @@ pub(crate) fn free_port() -> u16 {
 fn place(variable: &str) -> PathBuf {
     #[expect(clippy::disallowed_methods, reason = "how the tests are told where things are")]
     let named: Option<OsString> = std::env::var_os(variable);
-    named.unwrap_or_else(|| panic!("{variable} is not set; run `cargo xtask test`")).into()
+    named
+        .unwrap_or_else(|| panic!("{variable} is not set; run `cargo xtask test`"))
+        .into()
 }
 
 /// The plugins that ship with the server.

@@ -1,0 +1,76 @@
+//! A plugin that breaks in every way that it can: it harms the question that it was asked, and nothing else.
+
+use serde_json::Value;
+
+use crate::harness::client::Client;
+use crate::harness::http::Publisher;
+use crate::harness::server::Setup;
+
+const CHAIN: &str = "[auth]\nchain = [\"misbehave\", \"auth-pusher\"]";
+
+// design.md §5: "A trap discards the instance, answers by the door's policy (auth: refuse), and counts." design.md §1: "a
+// bad plugin never takes the server down".
+#[tokio::test]
+async fn a_broken_answer_refuses_one_subscription_and_no_more() {
+    let server = Setup::default()
+        .guest("misbehave")
+        .config(CHAIN)
+        .with_metrics()
+        .start()
+        .await;
+    let mut client = Client::connect(server.port).await;
+    let mut other = Client::connect(server.port).await;
+    let mut publisher = Publisher::new(server.port).await;
+    other.subscribe("room").await;
+    for (round, way) in ["trap", "loop", "memory", "deep", "trap", "loop"].iter().enumerate() {
+        let channel = format!("{way}-channel");
+        let refusal = client.refused(&channel).await;
+        assert_eq!(refusal["status"], 503, "{refusal}");
+        let error = refusal["error"].as_str().expect("a text");
+        assert!(error.contains("`misbehave`") && error.contains("auth door"), "{error}");
+
+        // The next question, of the same connection and at once, is answered by a fresh instance.
+        client.subscribe(&format!("room-{round}")).await;
+        publisher.publish("room", "greeting", "{}").await;
+        other.expect("greeting").await;
+        publisher.publish(&format!("room-{round}"), "greeting", "{}").await;
+        client.expect("greeting").await;
+        let traps = server.metric(r#"jackfield_plugin_traps_total{plugin="misbehave",door="auth"}"#);
+        assert_eq!(traps.await, round as u64 + 1, "after {way}");
+    }
+    assert_eq!(server.ready().await.0, 200, "a trap closes no door");
+    let innocent = server.metric(r#"jackfield_plugin_traps_total{plugin="auth-pusher",door="auth"}"#);
+    assert_eq!(innocent.await, 0);
+}
+
+// Many connections at once: the instances that are thrown away are given back, over and over.
+#[tokio::test]
+async fn a_hundred_traps_leave_room_for_the_next_question() {
+    let server = Setup::default().guest("misbehave").config(CHAIN).start().await;
+    let mut client = Client::connect(server.port).await;
+    for round in 0..100 {
+        client.refused(&format!("memory-{round}")).await;
+        client.refused(&format!("trap-{round}")).await;
+    }
+    client.subscribe("room").await;
+}
+
+// The plugin's own reason reaches the operator and whoever asks at the door.
+#[tokio::test]
+async fn a_plugin_may_refuse_to_start() {
+    let config = format!("{CHAIN}\n[plugin.misbehave]\nrefuse = \"out of sorts\"");
+    let server = Setup::default().guest("misbehave").config(&config).start().await;
+    let (status, body) = server.ready().await;
+    assert_eq!(status, 503);
+    check(&body["reasons"][0]);
+    let mut client = Client::open(server.port, "/app/app-key?protocol=7").await;
+    check(&client.expect("pusher:error").await["data"]["message"]);
+    assert_eq!(client.expect_close().await, 4100);
+}
+
+fn check(message: &Value) {
+    let message = message.as_str().expect("a text");
+    for part in ["misbehave", "out of sorts", "auth"] {
+        assert!(message.contains(part), "`{message}` does not say `{part}`");
+    }
+}
