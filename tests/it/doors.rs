@@ -132,7 +132,13 @@ async fn without_webhooks_nobody_is_told() {
 async fn a_plugin_without_its_grant_stays_out() {
     for operator in ["", "grants = []", "grants = [\"counters\"]"] {
         let server = Setup::default().file("auth-pusher.toml", operator).start().await;
-        check_unready(&server, "auth-pusher", "auth", &["`sign`", "auth-pusher.toml"]).await;
+        check_unready(
+            &server,
+            "auth-pusher",
+            "auth",
+            &["jackfield:host/sign", "grants = [\"sign\"]", "plugins/auth-pusher.toml"],
+        )
+        .await;
         check_connect_is_refused(&server, "auth-pusher", "auth").await;
     }
 }

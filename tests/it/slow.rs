@@ -1,1 +1,91 @@
-//! To be written next.
+//! One slow reader must not hold up a channel: it is cut, and everybody else hears everything.
+
+use futures_util::future::join_all;
+
+use crate::harness::client::{Client, Heard};
+use crate::harness::http::Publisher;
+use crate::harness::server::Setup;
+use crate::harness::wait::{in_time, until};
+
+// design.md §3, "Outbox": "A queue over its limit closes that connection (4100), never slows a channel." RFC 6455 §5: a
+// frame once begun is finished, so whatever the slow client still finds in its kernel can be read.
+#[tokio::test]
+async fn a_client_that_does_not_read_is_cut_and_nobody_else_notices() {
+    let server = Setup::default().with_metrics().start().await;
+    let mut slow = Client::narrow(server.port).await;
+    slow.subscribe("room").await;
+    let mut others = join_all((0..4).map(|_| Client::connect(server.port))).await;
+    join_all(others.iter_mut().map(|other| other.subscribe("room"))).await;
+    let mut publisher = Publisher::new(server.port).await;
+
+    // The kernel holds some MiB for the slow one before its queue begins to fill, so go on until it is cut.
+    let mut sent = 0;
+    let cut = async || server.metric("jackfield_slow_consumers_cut_total").await;
+    while cut().await == 0 {
+        assert!(sent < MOST, "after {sent} events the slow client is still not cut");
+        for _ in 0..ROUND {
+            publisher.publish("room", "count", &event(sent)).await;
+            let heard = join_all(others.iter_mut().map(|other| other.expect("count"))).await;
+            for message in heard {
+                assert_eq!(message["data"], event(sent));
+            }
+            sent += 1;
+        }
+    }
+    assert_eq!(cut().await, 1);
+
+    let found = in_time("the end of the slow client's stream", read_to_the_end(&mut slow)).await;
+    assert!(found < sent, "it was cut before it had everything: {found} of {sent}");
+    server.reaches("jackfield_connected", 4).await;
+    publisher.publish("room", "count", &event(sent)).await;
+    join_all(others.iter_mut().map(|other| other.expect("count"))).await;
+}
+
+// A slow reader that leaves without a word is cleared away like any other.
+#[tokio::test]
+async fn a_client_that_stopped_reading_and_then_left_is_forgotten() {
+    let server = Setup::default().with_metrics().start().await;
+    let mut slow = Client::narrow(server.port).await;
+    slow.subscribe("room").await;
+    let mut publisher = Publisher::new(server.port).await;
+    until("the slow client to be cut", async || {
+        for number in 0..ROUND {
+            publisher.publish("room", "count", &event(number)).await;
+        }
+        (server.metric("jackfield_slow_consumers_cut_total").await > 0).then_some(())
+    })
+    .await;
+    drop(slow);
+    server.reaches("jackfield_connected", 0).await;
+    server.reaches("jackfield_subscriptions", 0).await;
+}
+
+/// How many events were still there, all whole and in order, before the close frame or the end of the stream.
+async fn read_to_the_end(slow: &mut Client) -> usize {
+    let mut count = 0;
+    loop {
+        match slow.hear().await {
+            Heard::Text(message) => {
+                assert_eq!(message["data"], event(count));
+                count += 1;
+            }
+            Heard::Closed(code) => {
+                assert_eq!(code, 4100);
+                return count;
+            }
+            Heard::Ended => return count,
+            other @ Heard::Pong(_) => panic!("nobody asked for {other:?}"),
+        }
+    }
+}
+
+/// About 8 KB, each one different.
+fn event(number: usize) -> String {
+    format!("{number:08}").repeat(1_000)
+}
+
+/// Events between two looks at the metrics.
+const ROUND: usize = 50;
+
+/// Events after which the queue must have been full: 40 MB, several times what kernel and queue hold together.
+const MOST: usize = 5_000;

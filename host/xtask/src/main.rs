@@ -56,6 +56,12 @@ enum Task {
         #[arg(last = true)]
         args: Vec<String>,
     },
+    /// Build, then measure what the server costs beside a bare loop.
+    Bench {
+        /// `doors`, `fanout` or `idle` with their options; all three if nothing is given.
+        #[arg(last = true)]
+        args: Vec<String>,
+    },
     /// Check formatting and lints, build everything, run every test.
     Test {
         /// Run the tests whose name contains this, without formatting and lints.
@@ -80,6 +86,7 @@ fn execute(cli: Cli) -> Result<()> {
         Task::Build => run::build(&workspace, cli.wasm_route, &mut steps),
         Task::Component { core, out } => component::wrap(&core, &out),
         Task::Run { args } => run::serve(&workspace, cli.wasm_route, &args, &mut steps),
+        Task::Bench { args } => run::bench(&workspace, cli.wasm_route, &args, &mut steps),
         Task::Test { filter } => test::everything(&workspace, cli.wasm_route, filter.as_deref(), &mut steps),
     }
 }

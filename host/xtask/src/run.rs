@@ -1,4 +1,4 @@
-//! Builds what a server needs, and starts it.
+//! Builds what a server needs, and starts it or measures it.
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -41,4 +41,22 @@ pub(crate) fn serve(
         .args(["serve", "--dev"])
         .args(arguments);
     Err(server.exec()).with_context(|| format!("cannot start {}", workspace.host_binary().display()))
+}
+
+/// Builds, then becomes the bench, which starts the servers that it measures.
+pub(crate) fn bench(
+    workspace: &Workspace,
+    route: Option<Route>,
+    arguments: &[String],
+    steps: &mut Steps,
+) -> Result<()> {
+    build(workspace, route, steps)?;
+    steps.command(
+        "compile the bench",
+        workspace.host_cargo("build", &["--bin", "jackfield-bench"]),
+    )?;
+    let program = workspace.bench_binary();
+    let mut bench = Command::new(&program);
+    bench.current_dir(&workspace.root).args(arguments);
+    Err(bench.exec()).with_context(|| format!("cannot start {}", program.display()))
 }

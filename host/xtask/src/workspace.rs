@@ -53,6 +53,10 @@ impl Workspace {
         self.target.join("release/jackfield")
     }
 
+    pub(crate) fn bench_binary(&self) -> PathBuf {
+        self.target.join("release/jackfield-bench")
+    }
+
     /// Where the default plugins are written, and where operators drop theirs.
     pub(crate) fn plugins(&self) -> PathBuf {
         self.root.join("plugins")

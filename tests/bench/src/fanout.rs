@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, bail};
-use clap::Args;
+use clap::Parser;
 use jackfield_protocol::names::ChannelName;
 use jackfield_protocol::pusher::frames;
 use jackfield_protocol::signature::{Credentials, sign_api_request};
@@ -20,7 +20,7 @@ use tokio::task::LocalSet;
 use crate::process::Server;
 use crate::subscribers::{Received, listen_plain, subscribe};
 
-#[derive(Args)]
+#[derive(Parser)]
 pub(crate) struct FanoutArgs {
     /// Subscribers of the channel.
     #[arg(long, default_value_t = 1_000)]

@@ -4,14 +4,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::Result;
-use clap::Args;
+use clap::Parser;
 use tokio::net::TcpStream;
 use tokio::task::LocalSet;
 
 use crate::process::Server;
 use crate::subscribers::{Received, listen_plain, subscribe};
 
-#[derive(Args)]
+#[derive(Parser)]
 pub(crate) struct IdleArgs {
     /// Connections.
     #[arg(long, default_value_t = 8_000)]

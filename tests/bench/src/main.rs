@@ -16,8 +16,9 @@ use clap::{Parser, Subcommand};
 /// Benchmarks.
 #[derive(Parser)]
 struct Cli {
+    /// All of them if none is named.
     #[command(subcommand)]
-    what: What,
+    what: Option<What>,
 }
 
 #[derive(Subcommand)]
@@ -40,9 +41,14 @@ enum What {
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().what {
-        What::Doors => doors::run(),
-        What::Fanout(args) => fanout::run(&args),
-        What::Idle(args) => idle::run(&args),
-        What::Floor { port, bytes } => floor::run(port, bytes),
+        Some(What::Doors) => doors::run(),
+        Some(What::Fanout(args)) => fanout::run(&args),
+        Some(What::Idle(args)) => idle::run(&args),
+        Some(What::Floor { port, bytes }) => floor::run(port, bytes),
+        None => {
+            doors::run()?;
+            fanout::run(&fanout::FanoutArgs::parse_from([""]))?;
+            idle::run(&idle::IdleArgs::parse_from([""]))
+        }
     }
 }

@@ -19,7 +19,7 @@ impl Server {
     pub(crate) fn host() -> Result<Self> {
         let root = root()?;
         let port = free_port()?;
-        let mut command = Command::new(root.join("target/release/jackfield"));
+        let mut command = Command::new(std::env::current_exe()?.with_file_name("jackfield"));
         command
             .args(["serve", "--dev", "--port", &port.to_string(), "--plugins"])
             .arg(root.join("plugins"));

@@ -48,7 +48,11 @@ pub(crate) struct Publisher {
 
 impl Http {
     pub(crate) async fn connect(port: u16) -> io::Result<Self> {
-        let stream = TcpStream::connect(("127.0.0.1", port)).await?;
+        Self::connect_to("127.0.0.1", port).await
+    }
+
+    pub(crate) async fn connect_to(host: &str, port: u16) -> io::Result<Self> {
+        let stream = TcpStream::connect((host, port)).await?;
         Ok(Self { stream })
     }
 

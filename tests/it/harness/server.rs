@@ -106,9 +106,14 @@ impl Setup {
 
     /// Starts the server and waits until it answers.
     pub(crate) async fn start(self) -> Server {
+        self.start_at("127.0.0.1").await
+    }
+
+    /// The same for a server that was told to listen on another address.
+    pub(crate) async fn start_at(self, host: &str) -> Server {
         for _ in 0..ATTEMPTS {
             let port = free_port();
-            if let Some(server) = self.start_on(port).await {
+            if let Some(server) = self.start_on(host, port).await {
                 return server;
             }
         }
@@ -126,14 +131,14 @@ impl Setup {
     }
 
     /// None if it ended at once, perhaps because somebody else had taken the port.
-    async fn start_on(&self, port: u16) -> Option<Server> {
+    async fn start_on(&self, host: &str, port: u16) -> Option<Server> {
         let mut server = self.spawn(port);
         let answers = until("the server's first answer", async || {
             if server.child.try_wait().expect("its state is known").is_some() {
                 eprintln!("{}", server.errors());
                 return Some(false);
             }
-            let mut http = Http::connect(server.port).await.ok()?;
+            let mut http = Http::connect_to(host, server.port).await.ok()?;
             let live = http.get("/live").await.ok()?;
             Some(live.status == 200)
         });
@@ -284,7 +289,7 @@ impl Drop for Folder {
 /// The binary, with nothing of the caller's environment: it would be configuration.
 pub(crate) fn jackfield() -> Command {
     let mut command = Command::new(place("JACKFIELD_BIN"));
-    command.env_clear();
+    command.env_clear().env("NO_COLOR", "1");
     command
 }
 
