@@ -9,15 +9,13 @@ use crate::harness::server::{Server, Setup};
 /// A server, and a script with the clients in it.
 struct Scene {
     node: Node,
-    _server: Server,
+    server: Server,
 }
 
 impl Scene {
     /// With these clients connected; also their socket ids.
     async fn with(names: &[&str]) -> (Self, Vec<Value>) {
-        // More client events than Pusher allows, because it is not the limit that is shown here.
-        let app = "[[apps]]\nid = \"1001\"\nkey = \"app-key\"\nsecret = \"app-secret\"\nenable_client_messages = true";
-        let server = Setup::default().config(app).start().await;
+        let server = Server::start().await;
         let port = server.port.to_string();
         let mut node = Node::start("clients", &[&port, DEVELOPMENT.key, DEVELOPMENT.secret]);
         node.sees(&json!({ "saw": "listening" })).await;
@@ -27,7 +25,7 @@ impl Scene {
             let state = node.sees(&json!({ "who": name, "state": "connected" })).await;
             ids.push(state["socket_id"].clone());
         }
-        (Self { node, _server: server }, ids)
+        (Self { node, server }, ids)
     }
 
     async fn subscribe(&mut self, who: &str, channel: &str) {
@@ -202,4 +200,22 @@ async fn a_client_with_an_unknown_key_gives_up() {
         .sees(&json!({ "who": "lost", "state": "disconnected" }))
         .await;
     assert_eq!(end["socket_id"], Value::Null);
+}
+
+// Pusher protocol, "Connection closure": 4200 to 4299 reconnect at once. pusher-js then subscribes again by itself.
+#[tokio::test]
+async fn clients_come_back_by_themselves_after_a_restart() {
+    let (mut scene, ids) = Scene::with(&["ann"]).await;
+    scene.subscribe("ann", "room").await;
+    scene.subscribe("ann", "private-room").await;
+    let t=std::time::Instant::now();scene.server.terminate();
+    assert!(scene.server.ended().await.success());
+    eprintln!("ended {:?}", t.elapsed());scene.server = Setup::default().start_after(scene.server.port).await;
+    let state = scene.node.sees(&json!({ "who": "ann", "state": "connected" })).await;
+    eprintln!("back {:?}", t.elapsed());assert_ne!(state["socket_id"], ids[0], "another connection has another id");
+    for channel in ["room", "private-room"] {
+        scene.sees("ann", channel, "pusher:subscription_succeeded").await;
+        scene.trigger(&[channel], "welcome", &json!({}), None).await;
+        scene.sees("ann", channel, "welcome").await;
+    }
 }

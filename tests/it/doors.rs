@@ -190,4 +190,33 @@ async fn without_any_plugin_the_server_is_up_and_names_them_all() {
     }
 }
 
+// design.md §4: "a dropped-in `mqtt.wasm` needs `adapter.driver = "mqtt"` and nothing else", and `adapter.mqtt` is handed
+// to it as its configuration.
+#[tokio::test]
+async fn an_adapter_is_found_by_the_name_of_its_file() {
+    for file in ["pigeon", "adapter-pigeon"] {
+        let setup = Setup::default();
+        let component = setup.bytes("adapter-local.wasm");
+        let setup = setup.without("adapter-local").file(&format!("{file}.wasm"), component);
+        let server = setup
+            .config("[adapter]\ndriver = \"pigeon\"")
+            .with_metrics()
+            .start()
+            .await;
+        assert_eq!(server.ready().await.0, 200);
+        let mut client = Client::connect(server.port).await;
+        client.subscribe("room").await;
+        Publisher::new(server.port)
+            .await
+            .publish("room", "greeting", "{}")
+            .await;
+        client.expect("greeting").await;
+        assert!(server.calls(file, "adapter").await > 0);
+    }
+    // The local adapter has no settings and refuses to start with one: that is how it shows that it got it.
+    let config = "[adapter.local]\nspeed = 1\n[plugin.rate-limit-local]";
+    let server = Setup::default().config(config).start().await;
+    check_unready(&server, "adapter-local", "adapter", &["refused its configuration"]).await;
+}
+
 const APP: &str = "[[apps]]\nid = \"1001\"\nkey = \"app-key\"\nsecret = \"app-secret\"";

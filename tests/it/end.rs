@@ -47,6 +47,7 @@ async fn nobody_gets_in_while_the_server_ends() {
         }
     })
     .await;
+    assert!(server.runs(), "it was still waiting for the mute client");
     // A balancer's connection that was there before learns that this instance is leaving.
     if let Ok(answer) = kept.get("/ready").await {
         assert_eq!(answer.status, 503);

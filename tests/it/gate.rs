@@ -39,6 +39,18 @@ async fn a_pending_answer_comes() {
     client.expect("greeting").await;
 }
 
+// The question whether it may connect is pending, too, while the client is already talking.
+#[tokio::test]
+async fn a_client_that_talks_before_it_is_greeted_is_greeted_first() {
+    let server = server().await;
+    let mut client = Client::open(server.port, "/app/app-key?protocol=7").await;
+    client.ping().await;
+    client.ask("room").await;
+    client.expect("pusher:connection_established").await;
+    client.expect("pusher:pong").await;
+    client.expect("pusher_internal:subscription_succeeded").await;
+}
+
 #[tokio::test]
 async fn others_are_served_while_one_waits() {
     let server = server().await;
@@ -56,9 +68,7 @@ async fn others_are_served_while_one_waits() {
     for other in &mut others {
         other.expect("greeting").await;
     }
-    let subscribed = server
-        .metric("jackfield_plugin_calls_total{plugin=\"stall\",door=\"auth\"}")
-        .await;
+    let subscribed = server.calls("stall", "auth").await;
     assert!(
         subscribed < 20,
         "the waiting connection is not through its 20 channels: {subscribed} calls"
@@ -109,12 +119,7 @@ async fn a_socket_may_close_while_its_answer_is_pending() {
         .await;
     other.expect("greeting").await;
     other.subscribe("slow-room").await;
-    assert_eq!(
-        server
-            .metric(r#"jackfield_plugin_traps_total{plugin="stall",door="auth"}"#)
-            .await,
-        0
-    );
+    assert_eq!(server.traps("stall", "auth").await, 0);
 }
 
 // design.md §3: "later messages of that connection queue behind it, bounded". When the queue is full the server stops

@@ -35,12 +35,10 @@ async fn a_broken_answer_refuses_one_subscription_and_no_more() {
         other.expect("greeting").await;
         publisher.publish(&format!("room-{round}"), "greeting", "{}").await;
         client.expect("greeting").await;
-        let traps = server.metric(r#"jackfield_plugin_traps_total{plugin="misbehave",door="auth"}"#);
-        assert_eq!(traps.await, round as u64 + 1, "after {way}");
+        assert_eq!(server.traps("misbehave", "auth").await, round as u64 + 1, "after {way}");
     }
     assert_eq!(server.ready().await.0, 200, "a trap closes no door");
-    let innocent = server.metric(r#"jackfield_plugin_traps_total{plugin="auth-pusher",door="auth"}"#);
-    assert_eq!(innocent.await, 0);
+    assert_eq!(server.traps("auth-pusher", "auth").await, 0);
 }
 
 // Many connections at once: the instances that are thrown away are given back, over and over.

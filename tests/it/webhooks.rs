@@ -63,15 +63,21 @@ async fn an_occupied_channel_is_told_once() {
 async fn a_receiver_that_fails_is_told_again() {
     let (mut receiver, server) = scene(&["500", "302"], "app-secret").await;
     Client::connect(server.port).await.subscribe("room").await;
-    let mut tries = Vec::new();
+    let (mut tries, mut times) = (Vec::new(), Vec::new());
     for status in [500, 302, 200] {
         let webhook = told(&mut receiver, "room").await;
         assert_eq!((&webhook["status"], &webhook["valid"]), (&json!(status), &json!(true)));
         tries.push(webhook["digest"].clone());
+        times.push(webhook["at_ms"].as_f64().expect("a number"));
     }
     assert!(
         tries.iter().all(|digest| *digest == tries[0]),
         "the same body each time: {tries:?}"
+    );
+    let pauses: Vec<f64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(
+        pauses[0] > 990.0 && pauses[1] > 1_980.0,
+        "each pause is twice the last: {pauses:?} ms"
     );
 }
 

@@ -217,5 +217,61 @@ async fn a_subscription_is_one_and_ends() {
     client.expect("again").await;
 }
 
+// RFC 6455 §4.1: a client may not send before the answer, but what arrives in one piece with the handshake is not lost.
+#[tokio::test]
+async fn what_comes_along_with_the_handshake_is_heard() {
+    let server = Server::start().await;
+    let mut request = format!(
+        "GET /app/app-key?protocol=7 HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
+         sec-websocket-version: 13\r\nsec-websocket-key: {KEY}\r\n\r\n"
+    )
+    .into_bytes();
+    let ping = br#"{"event":"pusher:ping"}"#;
+    // A text frame under a mask of zeros.
+    request.extend([0x81, 0x80 | ping.len() as u8, 0, 0, 0, 0]);
+    request.extend(ping);
+    let mut http = Http::connect(server.port).await.expect("it listens");
+    assert_eq!(http.send(request).await.expect("it answers").status, 101);
+    let mut client = Client::upgraded(http.into_stream()).await;
+    client.expect("pusher:connection_established").await;
+    client.expect("pusher:pong").await;
+}
+
+// Pusher protocol, "Client events": at most 10 a second per connection; beyond that 4301, and the connection stays open.
+#[tokio::test]
+async fn client_events_over_the_rate_are_refused_with_4301() {
+    let server = Server::start().await;
+    let mut client = Client::connect(server.port).await;
+    let mut other = Client::connect(server.port).await;
+    client.subscribe("private-room").await;
+    other.subscribe("private-room").await;
+    let wave = json!({ "event": "client-wave", "channel": "private-room", "data": { "text": "é" } });
+    for _ in 0..100 {
+        client.send(wave.clone()).await;
+    }
+    client.ping().await;
+    let mut refused = 0;
+    while let Heard::Text(message) = client.hear().await {
+        if message["event"] == "pusher:pong" {
+            break;
+        }
+        assert_eq!(
+            (&message["event"], &message["data"]["code"]),
+            (&json!("pusher:error"), &json!(4301))
+        );
+        refused += 1;
+    }
+    assert!((1..=90).contains(&refused), "{refused} of 100 were refused");
+    for _ in refused..100 {
+        assert_eq!(other.expect("client-wave").await, wave);
+    }
+    Publisher::new(server.port)
+        .await
+        .publish("private-room", "after", "{}")
+        .await;
+    other.expect("after").await;
+    client.expect("after").await;
+}
+
 /// The key of RFC 6455 §1.3.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";

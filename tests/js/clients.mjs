@@ -39,7 +39,7 @@ const orders = {
     client.connection.bind('state_change', ({ current }) => {
       say({ who, saw: 'state', state: current, socket_id: client.connection.socket_id ?? null });
     });
-    client.connection.bind('error', (error) => say({ who, saw: 'error', code: error?.data?.code ?? null }));
+    client.connection.bind('error', (error) => say({ who, saw: 'error', code: error?.error?.data?.code ?? null }));
   },
   subscribe({ who, channel }) {
     const subscription = clients.get(who).subscribe(channel);

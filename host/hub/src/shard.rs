@@ -284,9 +284,12 @@ impl<C> Shard<C> {
         self.sockets.iter().map(|(slot, _)| slot)
     }
 
-    /// Whether there is a socket in this slot.
-    pub fn contains(&self, slot: usize) -> bool {
-        self.sockets.contains(slot)
+    /// Sockets for which no close frame was queued.
+    pub fn open_slots(&self) -> impl Iterator<Item = usize> + '_ {
+        self.sockets
+            .iter()
+            .filter(|(_, socket)| !socket.closing)
+            .map(|(slot, _)| slot)
     }
 
     /// How many sockets there are.

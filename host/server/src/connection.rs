@@ -77,7 +77,7 @@ impl Connection {
         let counts = event_loop.counts();
         add(&counts.connected, 1);
         add(&counts.connections, 1);
-        Conversation::new(connection, Rc::clone(&event_loop)).run(&early).await;
+        Conversation::new(connection, Rc::clone(&event_loop)).run(early).await;
         event_loop.shard().remove(slot, event_loop.shared.now_ms());
         counts.connections.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
         add(&counts.disconnected, 1);

@@ -51,7 +51,8 @@ pub(crate) async fn upgrade(
             let client = client(&shared, app, socket_id, &request);
             EventLoop::spawn(async move {
                 if let Some((socket, early)) = upgraded(on_upgrade).await {
-                    Connection::run(socket, Arc::new(client), socket_id, early).await;
+                    // A task of its own, which does not carry the handshake's state for the rest of its life.
+                    EventLoop::spawn(Connection::run(socket, Arc::new(client), socket_id, early));
                 }
             });
         }

@@ -4,7 +4,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::http::DEVELOPMENT;
@@ -58,6 +58,13 @@ impl Client {
         .await;
         client.expect("pusher:connection_established").await;
         client
+    }
+
+    /// Goes on behind a handshake that was made by hand.
+    pub(crate) async fn upgraded(stream: TcpStream) -> Self {
+        let socket = WebSocketStream::from_raw_socket(stream, Role::Client, None).await;
+        let socket_id = String::new();
+        Self { socket, socket_id }
     }
 
     async fn over(stream: TcpStream, path: &str) -> Self {

@@ -72,9 +72,9 @@ impl Http {
     }
 
     /// Sends a request as it stands and reads the answer to it.
-    pub(crate) async fn send(&mut self, request: &str) -> io::Result<Answer> {
+    pub(crate) async fn send(&mut self, request: impl AsRef<[u8]>) -> io::Result<Answer> {
         in_time("an HTTP answer", async {
-            self.stream.write_all(request.as_bytes()).await?;
+            self.stream.write_all(request.as_ref()).await?;
             let head = self.head().await?;
             let mut answer = Answer::read(&head);
             let length = answer.headers.get("content-length").map_or("0", String::as_str);
@@ -84,6 +84,11 @@ impl Http {
             Ok(answer)
         })
         .await
+    }
+
+    /// The socket, for what comes behind an upgrade.
+    pub(crate) fn into_stream(self) -> TcpStream {
+        self.stream
     }
 
     /// Byte by byte, so that nothing of what follows is taken.

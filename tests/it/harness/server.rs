@@ -120,6 +120,12 @@ impl Setup {
         panic!("the server did not start; its standard error is above");
     }
 
+    /// Starts the server where another one has just been.
+    pub(crate) async fn start_after(self, port: u16) -> Server {
+        let server = self.start_on("127.0.0.1", port).await;
+        server.expect("the port is free again")
+    }
+
     /// Starts a server that is expected to end by itself.
     pub(crate) async fn run_on(&self, port: u16) -> Ended {
         let mut server = self.spawn(port);
@@ -134,7 +140,7 @@ impl Setup {
     async fn start_on(&self, host: &str, port: u16) -> Option<Server> {
         let mut server = self.spawn(port);
         let answers = until("the server's first answer", async || {
-            if server.child.try_wait().expect("its state is known").is_some() {
+            if !server.runs() {
                 eprintln!("{}", server.errors());
                 return Some(false);
             }
@@ -164,11 +170,8 @@ impl Setup {
             .stdout(Stdio::null())
             .stderr(errors);
         let child = command.spawn().expect("JACKFIELD_BIN can be run");
-        let port = self
-            .env
-            .iter()
-            .find(|(name, _)| name == "PORT")
-            .map_or(port, |(_, port)| port.parse().expect("a test's own port is a number"));
+        let own = self.env.iter().find(|(name, _)| name == "PORT");
+        let port = own.and_then(|(_, port)| port.parse().ok()).unwrap_or(port);
         Server {
             child,
             folder,
@@ -225,6 +228,18 @@ impl Server {
         value.parse().expect("a count")
     }
 
+    /// Calls of a plugin at a door since it went live.
+    pub(crate) async fn calls(&self, plugin: &str, door: &str) -> u64 {
+        let labels = format!("{{plugin=\"{plugin}\",door=\"{door}\"}}");
+        self.metric(&format!("jackfield_plugin_calls_total{labels}")).await
+    }
+
+    /// Those of them that trapped or ran out of time.
+    pub(crate) async fn traps(&self, plugin: &str, door: &str) -> u64 {
+        let labels = format!("{{plugin=\"{plugin}\",door=\"{door}\"}}");
+        self.metric(&format!("jackfield_plugin_traps_total{labels}")).await
+    }
+
     /// Waits until a metric has this value.
     pub(crate) async fn reaches(&self, name: &str, wanted: u64) {
         let what = format!("{name} to become {wanted}");
@@ -247,6 +262,11 @@ impl Server {
             child.try_wait().expect("its state is known")
         })
         .await
+    }
+
+    /// Whether the process has not ended yet.
+    pub(crate) fn runs(&mut self) -> bool {
+        self.child.try_wait().expect("its state is known").is_none()
     }
 
     fn errors(&self) -> String {

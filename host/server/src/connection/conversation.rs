@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use jackfield_hub::doors::{self, Answer, Claim, Refusal};
 use jackfield_hub::{Event, Grant, Pass, Subscription, Toll, Topic};
 use jackfield_protocol::close::Close;
@@ -58,11 +59,13 @@ impl Conversation {
         }
     }
 
-    pub(super) async fn run(mut self, early: &[u8]) {
+    pub(super) async fn run(mut self, early: Bytes) {
         let claim = Claim::Connect(Arc::clone(&self.connection.client));
         let answer = self.event_loop.shared.gate.authorize(&claim);
         self.put(answer.map(Settled::Connect));
-        self.hear(early);
+        self.hear(&early);
+        // It is a part of the handshake's whole buffer, which must not live as long as the connection.
+        drop(early);
         while self.goes_on() {
             self.step().await;
         }
