@@ -120,12 +120,6 @@ impl Setup {
         panic!("the server did not start; its standard error is above");
     }
 
-    /// Starts the server where another one has just been.
-    pub(crate) async fn start_after(self, port: u16) -> Server {
-        let server = self.start_on("127.0.0.1", port).await;
-        server.expect("the port is free again")
-    }
-
     /// Starts a server that is expected to end by itself.
     pub(crate) async fn run_on(&self, port: u16) -> Ended {
         let mut server = self.spawn(port);

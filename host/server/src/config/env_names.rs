@@ -7,7 +7,7 @@ use super::raw::{Mode, RawConfig};
 /// Sets one key from a text; the error says what is accepted.
 type Set = fn(&mut RawConfig, &str) -> Result<(), String>;
 
-const ENV_NAMES: &[(&str, Set)] = &[
+pub(super) const ENV_NAMES: &[(&str, Set)] = &[
     ("HOST", |raw, text| {
         raw.host = text.to_owned();
         Ok(())

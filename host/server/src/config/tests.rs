@@ -121,3 +121,24 @@ fn the_development_app_exists_in_development_only() {
     assert_eq!(config.apps[0].id.as_ref(), "1001");
     assert!(Config::load(Overrides::default(), |_| None).is_err());
 }
+
+#[test]
+fn the_example_file_is_good() {
+    let example = include_str!("../../../../examples/jackfield.toml");
+    let config = load("toml", example, &[]).expect("good");
+    assert_eq!(config.apps[0].policy.webhooks.len(), 1);
+}
+
+/// The operator's guide has a row for every key: whoever adds one is reminded here.
+#[test]
+fn the_guide_names_every_key_and_variable() {
+    let guide = include_str!("../../../docs/operating.md");
+    let refused = load("toml", "nonsense = 1", &[]).expect_err("unknown");
+    let accepted = refused.split("expected one of").nth(1).expect("the accepted keys");
+    for key in accepted.split('`').skip(1).step_by(2) {
+        assert!(guide.contains(&format!("`{key}")), "operating.md lacks `{key}`");
+    }
+    for (name, _) in super::env_names::ENV_NAMES {
+        assert!(guide.contains(&format!("`{name}`")), "operating.md lacks {name}");
+    }
+}
