@@ -55,7 +55,7 @@ impl Scene {
     }
 }
 
-// reference/protocol.md §9: "the publisher's string untouched; it need not be JSON, may be empty". pusher-js parses what
+// Pusher protocol: "the publisher's string untouched; it need not be JSON, may be empty". pusher-js parses what
 // can be parsed, and hands out the string otherwise.
 #[tokio::test]
 async fn a_triggered_event_arrives_with_the_same_data() {

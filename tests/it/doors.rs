@@ -54,7 +54,7 @@ async fn with_all_plugins_the_server_is_ready() {
     assert_eq!(server.ready().await, (200, json!({ "ready": true })));
 }
 
-// design.md §1, "Acknowledged publish": without a link 503, before local fan-out; nothing is delivered.
+// ARCHITECTURE.md, "Acknowledged publish": without a link 503, before local fan-out; nothing is delivered.
 #[tokio::test]
 async fn without_the_adapter_nothing_is_followed_or_published() {
     let (plugin, door) = ("adapter-local", "adapter");
@@ -127,7 +127,7 @@ async fn without_webhooks_nobody_is_told() {
     assert!(!receiver.saw(&json!({ "saw": "webhook", "channel": "untold" })));
 }
 
-// design.md §4, "Host imports": nothing is granted by default; the message says what to write where.
+// ARCHITECTURE.md, "Host imports": nothing is granted by default; the message says what to write where.
 #[tokio::test]
 async fn a_plugin_without_its_grant_stays_out() {
     for operator in ["", "grants = []", "grants = [\"counters\"]"] {
@@ -158,7 +158,7 @@ async fn an_operators_file_with_a_mistake_keeps_the_plugin_out() {
     .await;
 }
 
-// design.md §5: a file goes through fixed steps, and one that fails a step is rejected with the reason.
+// ARCHITECTURE.md: a file goes through fixed steps, and one that fails a step is rejected with the reason.
 #[tokio::test]
 async fn a_file_that_is_no_plugin_closes_its_door_alone() {
     let whole = Setup::default().bytes("rate-limit-local.wasm");
@@ -190,7 +190,7 @@ async fn without_any_plugin_the_server_is_up_and_names_them_all() {
     }
 }
 
-// design.md §4: "a dropped-in `mqtt.wasm` needs `adapter.driver = "mqtt"` and nothing else", and `adapter.mqtt` is handed
+// ARCHITECTURE.md: "a dropped-in `mqtt.wasm` needs `adapter.driver = "mqtt"` and nothing else", and `adapter.mqtt` is handed
 // to it as its configuration.
 #[tokio::test]
 async fn an_adapter_is_found_by_the_name_of_its_file() {

@@ -10,7 +10,7 @@ use crate::harness::http::Http;
 use crate::harness::server::{Server, Setup, free_port};
 use crate::harness::wait::until;
 
-// Pusher protocol, "Connection closure": 4200 says "reconnect at once". reference/protocol.md §0.4: sockets are closed
+// Pusher protocol, "Connection closure": 4200 says "reconnect at once". sockets are closed
 // over the grace period.
 #[tokio::test]
 async fn on_sigterm_every_client_is_told_to_come_back_and_the_process_ends_well() {
@@ -77,7 +77,7 @@ async fn a_second_server_on_the_port_says_so_and_fails() {
     Client::connect(first.port).await.subscribe("room").await;
 }
 
-// reference/protocol.md §6 no. 6: unknown keys must not be dropped silently.
+// Operators: unknown keys must not be dropped silently.
 #[tokio::test]
 async fn a_mistake_in_the_configuration_is_named_with_file_and_line() {
     for (text, parts) in [

@@ -11,7 +11,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(root.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-// design.md §4, "auth": "The first answer that is not pass decides", so a rule of one's own stands in front of auth-pusher.
+// ARCHITECTURE.md, "auth": "The first answer that is not pass decides", so a rule of one's own stands in front of auth-pusher.
 #[tokio::test]
 async fn its_rule_holds_in_front_of_the_ordinary_ones() {
     for (addresses, is_admin) in [("[\"127.0.0.1\"]", true), ("[\"10.0.0.1\"]", false)] {

@@ -1,5 +1,5 @@
 //! The gate answers *ready* or *pending*: a plugin that waits holds up the connection that asked it, and nobody else
-//! (design.md §3).
+//! (ARCHITECTURE.md).
 
 use futures_util::{SinkExt as _, Stream, StreamExt as _};
 use serde_json::{Value, json};
@@ -100,7 +100,7 @@ async fn later_messages_of_the_same_connection_are_answered_in_their_order() {
     }
 }
 
-// design.md §3, "The gate answers ready or pending": the socket may close meanwhile.
+// ARCHITECTURE.md, "The gate answers ready or pending": the socket may close meanwhile.
 #[tokio::test]
 async fn a_socket_may_close_while_its_answer_is_pending() {
     let server = server().await;
@@ -122,7 +122,7 @@ async fn a_socket_may_close_while_its_answer_is_pending() {
     assert_eq!(server.traps("stall", "auth").await, 0);
 }
 
-// design.md §3: "later messages of that connection queue behind it, bounded". When the queue is full the server stops
+// ARCHITECTURE.md: "later messages of that connection queue behind it, bounded". When the queue is full the server stops
 // reading, so the client waits, and in the end every message has its answer.
 #[tokio::test]
 async fn a_flood_behind_a_pending_answer_is_bounded_and_nothing_is_lost() {
@@ -173,3 +173,23 @@ const SLOW: usize = 10;
 
 /// Messages of the flood, 32 KiB each: 13 MB, more than a backlog and the kernel hold together.
 const PINGS: usize = 400;
+
+// ARCHITECTURE.md, contract of the auth door: a grant may end.
+#[tokio::test]
+async fn a_permission_that_ends_is_taken_back() {
+    let server = server().await;
+    let mut client = Client::connect(server.port).await;
+    client.subscribe("brief-room").await;
+    let ended = client.expect("pusher:subscription_error").await;
+    assert_eq!(
+        (&ended["channel"], &ended["data"]["status"]),
+        (&json!("brief-room"), &json!(401))
+    );
+    Publisher::new(server.port)
+        .await
+        .publish("brief-room", "late", "{}")
+        .await;
+    // The connection itself goes on, and the event was not for it: the pong is the next thing that it hears.
+    client.ping().await;
+    client.expect("pusher:pong").await;
+}

@@ -8,7 +8,7 @@ use crate::harness::server::Setup;
 
 const CHAIN: &str = "[auth]\nchain = [\"misbehave\", \"auth-pusher\"]";
 
-// design.md §5: "A trap discards the instance, answers by the door's policy (auth: refuse), and counts." design.md §1: "a
+// ARCHITECTURE.md: "A trap discards the instance, answers by the door's policy (auth: refuse), and counts." ARCHITECTURE.md: "a
 // bad plugin never takes the server down".
 #[tokio::test]
 async fn a_broken_answer_refuses_one_subscription_and_no_more() {

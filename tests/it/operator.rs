@@ -17,7 +17,7 @@ async fn the_probes_answer() {
     assert_eq!(server.ready().await, (200, json!({ "ready": true })));
 }
 
-// OpenMetrics 1.0: content type, `# EOF` at the end, counters end in `_total`. design.md: "each decision is taken by a
+// OpenMetrics 1.0: content type, `# EOF` at the end, counters end in `_total`. ARCHITECTURE.md: "each decision is taken by a
 // plugin", so each of the four has been called.
 #[tokio::test]
 async fn metrics_show_that_plugins_took_the_decisions() {
@@ -77,7 +77,7 @@ async fn metrics_have_a_listener_of_their_own() {
     assert!(Http::connect(silent.metrics_port()).await.is_err());
 }
 
-// reference/protocol.md §1a S-08, S-42: the environment overrides the file.
+// Scaling guides: the environment overrides the file.
 #[tokio::test]
 async fn the_environment_wins_over_the_file() {
     let port = free_port();
@@ -99,6 +99,17 @@ async fn the_environment_wins_over_the_file() {
     for name in ["adapter-pigeon", "auth-pusher", "rate-limit-local", "webhook-http"] {
         assert!(reasons.contains(name), "{reasons} does not name {name}");
     }
+}
+
+#[tokio::test]
+async fn metrics_name_the_instance() {
+    let server = Setup::default()
+        .env("INSTANCE_PROCESS_ID", "one")
+        .with_metrics()
+        .start()
+        .await;
+    let text = server.metrics().await;
+    assert!(text.contains(r#"jackfield_instance_info{process_id="one","#), "{text}");
 }
 
 #[tokio::test]

@@ -38,6 +38,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("examples/*", &["jackfield-sdk"]),
     ("tests/guests/*", &["jackfield-sdk"]),
     ("tests", &["*"]),
+    ("tests/bench", &["*"]),
 ];
 
 /// What may not be written where, outside tests: folder, text, reason. Bans that hold everywhere are in .clippy.toml.

@@ -22,7 +22,7 @@ async fn told(receiver: &mut Node, channel: &str) -> Value {
 }
 
 // Pusher, "Webhooks": POST, X-Pusher-Key, X-Pusher-Signature, content type exactly application/json (the library compares
-// the whole value; reference/protocol.md §0.16), one event a request.
+// the whole value; receivers compare it whole), one event a request.
 #[tokio::test]
 async fn an_occupied_channel_is_told_once() {
     let (mut receiver, server) = scene(&[], "app-secret").await;

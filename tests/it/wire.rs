@@ -165,7 +165,7 @@ async fn compression_is_declined() {
     assert_eq!(answer.headers.get("sec-websocket-protocol"), None);
 }
 
-// design.md §1, "Order": per channel and origin instance.
+// ARCHITECTURE.md, "Order": per channel and origin instance.
 #[tokio::test]
 async fn a_thousand_events_arrive_in_order_at_fifty_subscribers() {
     let server = Server::start().await;

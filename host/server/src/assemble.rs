@@ -61,7 +61,12 @@ pub fn assemble(config: Config, background: &Runtime) -> Result<Server, StartErr
     let gate = Gate::new(registry.authorizer(), registry.limiter());
     let notices = Arc::new(NoticeStore::new(Arc::clone(&apps)));
     let (handles, wakes): (Vec<ShardHandle>, Vec<Arc<Notify>>) = (0..shards).map(|_| event_loop::handle()).unzip();
-    let hub = Hub::new(handles, registry.adapter(), Arc::clone(&notices) as _, wanted.node);
+    let hub = Hub::new(
+        handles,
+        registry.adapter(),
+        Arc::clone(&notices) as _,
+        config.node.clone(),
+    );
     hub.drive();
     let sink = registry.webhook_sink();
     let shared = Arc::new(Shared {
@@ -70,6 +75,7 @@ pub fn assemble(config: Config, background: &Runtime) -> Result<Server, StartErr
         hub,
         registry,
         notices,
+        node: config.node,
         seen_headers: config.seen_headers,
         activity_timeout: config.activity_timeout,
         shutdown_grace: config.shutdown_grace,

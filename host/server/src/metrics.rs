@@ -12,6 +12,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 use crate::shared::{Counts, Shared};
@@ -26,6 +27,11 @@ struct Reader(Arc<Shared>);
 impl Metrics {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         let mut registry = Registry::with_prefix("jackfield");
+        let instance = vec![
+            ("process_id", shared.node.clone()),
+            ("version", env!("CARGO_PKG_VERSION").to_owned()),
+        ];
+        registry.register("instance", "Who this is", Info::new(instance));
         registry.register_collector(Box::new(Reader(shared)));
         Self { registry }
     }

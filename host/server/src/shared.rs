@@ -15,6 +15,8 @@ pub(crate) struct Shared {
     pub(crate) hub: Arc<Hub>,
     pub(crate) registry: Registry,
     pub(crate) notices: Arc<NoticeStore>,
+    /// This instance's name.
+    pub(crate) node: String,
     /// Headers that auth plugins see, in lower case.
     pub(crate) seen_headers: Vec<String>,
     pub(crate) activity_timeout: Duration,

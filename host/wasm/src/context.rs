@@ -17,7 +17,7 @@ use wasmtime::{Store, StoreLimits, StoreLimitsBuilder, UpdateDeadline};
 use crate::engine::{MEMORY_BYTES, Pulse, TABLE_ELEMENTS};
 
 /// What all plugins share of the host.
-pub(crate) struct HostServices {
+pub(crate) struct HostSide {
     /// Answers `sign.verify`; secrets stay behind it.
     pub(crate) apps: Arc<dyn Apps>,
     pub(crate) pulse: Arc<Pulse>,
@@ -50,7 +50,7 @@ pub(crate) struct LogAllowance {
 /// The data of one store.
 pub(crate) struct Context {
     pub(crate) identity: Arc<Identity>,
-    pub(crate) host: Arc<HostServices>,
+    pub(crate) host: Arc<HostSide>,
     /// What an adapter told during the call that is running.
     pub(crate) told: Vec<Told>,
     /// Set when nobody waits for the answer any more.
@@ -88,7 +88,7 @@ impl Identity {
 }
 
 /// A store whose calls are stopped when they have used up their CPU time.
-pub(crate) fn hot_store(identity: Arc<Identity>, host: Arc<HostServices>) -> Store<Context> {
+pub(crate) fn hot_store(identity: Arc<Identity>, host: Arc<HostSide>) -> Store<Context> {
     let mut store = store(identity, host);
     store.epoch_deadline_callback(|mut store| {
         store.data().host.pulse.keep_going();
@@ -98,7 +98,7 @@ pub(crate) fn hot_store(identity: Arc<Identity>, host: Arc<HostServices>) -> Sto
 }
 
 /// A store whose calls give way at every tick, and are stopped once nobody waits for them.
-pub(crate) fn io_store(identity: Arc<Identity>, host: Arc<HostServices>) -> Store<Context> {
+pub(crate) fn io_store(identity: Arc<Identity>, host: Arc<HostSide>) -> Store<Context> {
     let mut store = store(identity, host);
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(|store| {
@@ -111,17 +111,22 @@ pub(crate) fn io_store(identity: Arc<Identity>, host: Arc<HostServices>) -> Stor
     store
 }
 
-/// Gives the next hot call its full budget.
+/// Counts a call that somebody asked for, and gives it its full budget.
 pub(crate) fn begin_call(store: &mut Store<Context>) {
+    store.data().identity.calls.fetch_add(1, Ordering::Relaxed);
+    refill(store);
+}
+
+/// Gives the next hot call its full budget.
+pub(crate) fn refill(store: &mut Store<Context>) {
     store.data().host.pulse.keep_going();
     store.set_epoch_deadline(FIRST_LOOK_TICKS);
     let context = store.data_mut();
     context.seen_at = None;
     context.told.clear();
-    context.identity.calls.fetch_add(1, Ordering::Relaxed);
 }
 
-fn store(identity: Arc<Identity>, host: Arc<HostServices>) -> Store<Context> {
+fn store(identity: Arc<Identity>, host: Arc<HostSide>) -> Store<Context> {
     let engine = host.pulse.engine.clone();
     let limits = StoreLimitsBuilder::new()
         .memory_size(MEMORY_BYTES)

@@ -71,7 +71,7 @@ pub(crate) async fn ask(pool: SharedPool<Auth>, claim: Claim) -> Result<claims::
         Ok(Err(_)) => Err(pool.plugin.failed("could not be run".to_owned())),
         Err(_) => Err(pool
             .plugin
-            .failed(format!("gave no answer within {} s", DEADLINE.as_secs()))),
+            .overdue(format!("gave no answer within {} s", DEADLINE.as_secs()))),
     }
 }
 
@@ -98,10 +98,15 @@ async fn call(
         None => instantiate(plugin).await.map_err(|reason| plugin.failed(reason))?,
     };
     plugin.identity.calls.fetch_add(1, Ordering::Relaxed);
-    fiber.store.data_mut().abandoned = abandoned;
+    fiber.store.data_mut().abandoned = Arc::clone(&abandoned);
     plugin.host.pulse.keep_going();
     fiber.store.set_epoch_deadline(1);
-    let verdict = fiber.put(claim).await.map_err(|error| plugin.trapped(&error))?;
+    let verdict = fiber.put(claim).await;
+    if abandoned.load(Ordering::Relaxed) {
+        // Whatever it came to: the asker is gone, which is not the plugin's fault, or counted the delay already.
+        return Err(plugin.failed("was asked in vain".to_owned()));
+    }
+    let verdict = verdict.map_err(|error| plugin.trapped(&error))?;
     pool.fibers.idle.lock().push(fiber);
     Ok(verdict)
 }

@@ -14,7 +14,7 @@ use wasmtime::Store;
 use wasmtime::component::{Component, InstancePre};
 
 use crate::bindings::hot::exports::jackfield::plugin::lifecycle;
-use crate::context::{Context, HostServices, Identity, begin_call, hot_store};
+use crate::context::{Context, HostSide, Identity, hot_store, refill};
 use crate::imports::cleaned;
 use crate::linkers::{self, Mode, interface};
 use crate::operator::OperatorFile;
@@ -49,7 +49,7 @@ pub(crate) struct Plugin<D> {
     pub(crate) mode: Mode,
     pub(crate) pre: InstancePre<Context>,
     pub(crate) found: Box<dyn FoundDoor<D>>,
-    pub(crate) host: Arc<HostServices>,
+    pub(crate) host: Arc<HostSide>,
     /// The plugin's section of the configuration, as JSON.
     pub(crate) config: String,
     lifecycle: lifecycle::GuestIndices,
@@ -63,7 +63,7 @@ pub(crate) struct Live<D> {
 
 /// Where a plugin comes from and what it is given.
 pub(crate) struct Source<'a> {
-    pub(crate) host: &'a Arc<HostServices>,
+    pub(crate) host: &'a Arc<HostSide>,
     /// The plugins folder.
     pub(crate) folder: &'a Path,
     /// The file's stem.
@@ -86,12 +86,12 @@ impl<D: Door> Plugin<D> {
     /// A new instance, initialised.
     pub(crate) fn instantiate(&self) -> Result<Live<D>, String> {
         let mut store = hot_store(Arc::clone(&self.identity), Arc::clone(&self.host));
-        begin_call(&mut store);
+        refill(&mut store);
         let failed = |error: wasmtime::Error| format!("an instance could not be made: {}", reason(&error));
         let instance = self.pre.instantiate(&mut store).map_err(failed)?;
         let door = self.found.bind(&mut store, &instance).map_err(failed)?;
         let guest = self.lifecycle.load(&mut store, &instance).map_err(failed)?;
-        begin_call(&mut store);
+        refill(&mut store);
         match guest.call_init(&mut store, &self.config) {
             Ok(Ok(())) => Ok(Live { store, door }),
             Ok(Err(refusal)) => Err(format!("init refused its configuration: {}", cleaned(&refusal))),

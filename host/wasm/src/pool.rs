@@ -95,15 +95,19 @@ impl<D: Door> Pool<D> {
 impl<D: Door> Plugin<D> {
     /// Counts and logs a trap.
     pub(crate) fn trapped(&self, error: &wasmtime::Error) -> DoorError {
+        self.overdue(format!("was stopped: {}", reason(error)))
+    }
+
+    /// Counts and logs that the plugin did not answer; its instance is dropped.
+    pub(crate) fn overdue(&self, reason: String) -> DoorError {
         count_trap(&self.identity);
-        let reason = reason(error);
         tracing::warn!(
             plugin = self.identity.name,
             door = D::NAME,
             reason,
             "a plugin's instance was dropped"
         );
-        self.failed(format!("was stopped: {reason}"))
+        self.failed(reason)
     }
 
     /// The door's error for this plugin.

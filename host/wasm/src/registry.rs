@@ -14,7 +14,7 @@ use jackfield_hub::doors::{Adapter, Authorizer, Limiter, WebhookSink};
 
 use crate::adapter::{AdapterDoor, Bus};
 use crate::auth::AuthChain;
-use crate::context::{HostServices, Identity};
+use crate::context::{HostSide, Identity};
 use crate::engine::Pulse;
 use crate::plugin::Door;
 use crate::pool::Spread;
@@ -77,7 +77,7 @@ impl Registry {
     /// When the engine cannot be started on this machine. A plugin that is missing or wrong is no error here.
     pub fn load(wanted: &Wanted, apps: Arc<dyn Apps>, waiting: tokio::runtime::Handle) -> Result<Self, String> {
         let pulse = Pulse::start().map_err(|error| format!("the WebAssembly engine cannot start: {error:#}"))?;
-        let host = Arc::new(HostServices {
+        let host = Arc::new(HostSide {
             apps,
             pulse,
             started: Instant::now(),

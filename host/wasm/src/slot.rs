@@ -11,7 +11,7 @@ use arc_swap::{ArcSwapOption, Guard};
 use jackfield_hub::doors::DoorError;
 use parking_lot::Mutex;
 
-use crate::context::HostServices;
+use crate::context::HostSide;
 use crate::plugin::{Door, Plugin, Source};
 use crate::pool::{Pool, Spread};
 
@@ -43,7 +43,7 @@ impl<D: Door> Slot<D> {
     }
 
     /// Loads the plugin from its file and puts it into place. What was there before stays if that fails.
-    pub(crate) fn load(&self, host: &Arc<HostServices>, folder: &Path) {
+    pub(crate) fn load(&self, host: &Arc<HostSide>, folder: &Path) {
         let generation = self.generations.fetch_add(1, Ordering::Relaxed) + 1;
         let config = self.config.clone();
         let source = Source {

@@ -1,9 +1,13 @@
-//! A guest for the host's tests: an io plugin that takes its time over `slow-…` channels and passes on everything.
+//! A guest for the host's tests: an io plugin that takes its time over `slow-…` channels and lets clients into `brief-…`
+//! channels for a moment only. It passes on everything else.
 
 use jackfield_sdk::{Auth, Connection, SubscribeRequest, Verdict, export_auth, host, no_settings};
 
 /// How long a subscription to `slow-…` waits.
 pub const STALL_MS: u32 = 200;
+
+/// How long a subscription to `brief-…` lasts.
+pub const BRIEF_MS: u64 = 200;
 
 /// Waits, then has no opinion.
 #[derive(Debug)]
@@ -18,6 +22,9 @@ impl Auth for Stall {
         if request.channel.starts_with("slow-") {
             host::sleep(STALL_MS);
         }
+        if request.channel.starts_with("brief-") {
+            return Verdict::allow_for_ms(BRIEF_MS);
+        }
         Verdict::Pass
     }
 }
@@ -29,7 +36,7 @@ mod tests {
     use jackfield_sdk::double::{client, slept_ms, subscription};
     use jackfield_sdk::{Auth, Verdict};
 
-    use super::{STALL_MS, Stall};
+    use super::{BRIEF_MS, STALL_MS, Stall};
 
     fn subscribe(channel: &str) -> Verdict {
         Stall::new("{}")
@@ -43,5 +50,10 @@ mod tests {
         assert_eq!(slept_ms(), []);
         assert_eq!(subscribe("slow-room"), Verdict::Pass);
         assert_eq!(slept_ms(), [STALL_MS]);
+    }
+
+    #[test]
+    fn brief_channels_are_open_for_a_moment() {
+        assert_eq!(subscribe("brief-room"), Verdict::allow_for_ms(BRIEF_MS));
     }
 }

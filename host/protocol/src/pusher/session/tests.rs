@@ -296,12 +296,13 @@ fn client_events_are_refused_with_a_reason() {
     );
 }
 
+const MESSAGE: &str = "pusher:error null a message must be a JSON object with a string `event`, and where needed \
+                       `data` and a string `channel`";
+const SUBSCRIBE: &str = "pusher:error null `data` of pusher:subscribe must be an object with a string `channel`, \
+                         and where needed the strings `auth` and `channel_data`";
+
 #[test]
 fn what_is_not_understood_is_answered() {
-    const MESSAGE: &str = "pusher:error null a message must be a JSON object with a string `event`, and where needed \
-                           `data` and a string `channel`";
-    const SUBSCRIBE: &str = "pusher:error null `data` of pusher:subscribe must be an object with a string `channel`, \
-                             and where needed the strings `auth` and `channel_data`";
     for (sent, said) in [
         (
             "",
