@@ -1,12 +1,13 @@
 //! The auth door: who may do what.
 
-use crate::bindings::auth::exports::jackfield::auth::{api_request, client_event, connect, subscribe};
+use crate::bindings::auth::exports::jackfield::auth::{api_request, client_event, connect, signin, subscribe};
 use crate::bindings::auth::jackfield::auth::claims;
 use crate::bindings::auth::jackfield::types::types;
 use crate::plugin::{Exported, Resident, call};
 
 pub use claims::{
-    ClientEventMessage as ClientEvent, Grant, HttpRequest as ApiRequest, Refusal, SubscribeRequest, Verdict,
+    ClientEventMessage as ClientEvent, Grant, HttpRequest as ApiRequest, Refusal, SigninRequest, SubscribeRequest,
+    Verdict,
 };
 pub use types::{App, Connection, Header};
 
@@ -29,6 +30,12 @@ pub trait Auth: Sized + 'static {
 
     /// May this client subscribe to this channel? Asked for every subscription, public channels included.
     fn subscribe(&mut self, client: &Connection, request: &SubscribeRequest) -> Verdict {
+        let _ = (client, request);
+        Verdict::Pass
+    }
+
+    /// Is this client the user that it says it is? Asked for every `pusher:signin`.
+    fn signin(&mut self, client: &Connection, request: &SigninRequest) -> Verdict {
         let _ = (client, request);
         Verdict::Pass
     }
@@ -89,6 +96,12 @@ impl<P: Auth + Resident> connect::Guest for Exported<P> {
 impl<P: Auth + Resident> subscribe::Guest for Exported<P> {
     fn check(client: Connection, request: SubscribeRequest) -> Verdict {
         call(|plugin: &mut P| plugin.subscribe(&client, &request))
+    }
+}
+
+impl<P: Auth + Resident> signin::Guest for Exported<P> {
+    fn check(client: Connection, request: SigninRequest) -> Verdict {
+        call(|plugin: &mut P| plugin.signin(&client, &request))
     }
 }
 

@@ -64,6 +64,7 @@ pub mod auth {
             world auth {
                 export jackfield:auth/connect@0.1.0;
                 export jackfield:auth/subscribe@0.1.0;
+                export jackfield:auth/signin@0.1.0;
                 export jackfield:auth/client-event@0.1.0;
                 export jackfield:auth/api-request@0.1.0;
             }",

@@ -47,7 +47,9 @@ mod rate_limit;
 mod webhook;
 
 pub use adapter::{Adapter, Envelope};
-pub use auth::{ApiRequest, App, Auth, ClientEvent, Connection, Grant, Header, Refusal, SubscribeRequest, Verdict};
+pub use auth::{
+    ApiRequest, App, Auth, ClientEvent, Connection, Grant, Header, Refusal, SigninRequest, SubscribeRequest, Verdict,
+};
 pub use plugin::no_settings;
 pub use rate_limit::{Decision, Question, RateLimit, Rule};
 pub use webhook::{Call, Endpoint, Notice, Webhook};

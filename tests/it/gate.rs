@@ -161,11 +161,17 @@ async fn next<S>(hearing: &mut S) -> Value
 where
     S: Stream<Item = Result<Message, Error>> + Unpin,
 {
-    let message = in_time("an answer", hearing.next())
-        .await
-        .expect("the connection stays open");
-    let text = message.expect("a whole frame").into_text().expect("text");
-    serde_json::from_str(&text).expect("JSON")
+    loop {
+        let message = in_time("an answer", hearing.next())
+            .await
+            .expect("the connection stays open");
+        let text = message.expect("a whole frame").into_text().expect("text");
+        let message: Value = serde_json::from_str(&text).expect("JSON");
+        // Counts may come between any two messages.
+        if message["event"] != "pusher_internal:subscription_count" {
+            return message;
+        }
+    }
 }
 
 /// Slow subscriptions in front of the flood: two seconds.

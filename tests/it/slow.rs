@@ -16,7 +16,9 @@ use crate::harness::wait::{in_time, until};
 // frame once begun is finished, so whatever the slow client still finds in its kernel can be read.
 #[tokio::test]
 async fn a_client_that_does_not_read_is_cut_and_nobody_else_notices() {
-    let server = Setup::default().with_metrics().start().await;
+    // An app whose subscribers are not told how many they are: every byte on the wire is known.
+    let app = "[[apps]]\nid = \"1001\"\nkey = \"app-key\"\nsecret = \"app-secret\"";
+    let server = Setup::default().config(app).with_metrics().start().await;
     let mut slow = Client::narrow(server.port).await;
     slow.subscribe("room").await;
     let mut others = join_all((0..4).map(|_| Client::connect(server.port))).await;

@@ -20,6 +20,7 @@ const EXCEPTIONS: &[Exception] = &[];
 /// Which rooms a crate may name, by the crate's folder. A pattern ending in `*` stands for every crate in that folder.
 const ARROWS: &[(&str, &[&str])] = &[
     ("host/protocol", &[]),
+    ("host/protocol/fuzz", &["jackfield-protocol"]),
     ("host/hub", &["jackfield-protocol"]),
     ("host/wasm", &["jackfield-hub", "jackfield-protocol"]),
     ("host/stores", &["jackfield-hub", "jackfield-protocol"]),

@@ -3,8 +3,13 @@
 //! The secret can be used (to check and to make signatures) but not read: no method returns it, and `Debug` hides it.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use jackfield_protocol::pusher::api::PublishLimits;
+use jackfield_protocol::pusher::session::{Features, Limits};
 use jackfield_protocol::signature;
 
 use crate::doors::Rule;
@@ -19,19 +24,49 @@ pub struct App {
     secret: Secret,
     /// What the app may do.
     pub policy: Policy,
+    connections: AtomicU64,
 }
+
+/// One connection of an app's quota, given back when it is dropped.
+#[derive(Debug)]
+pub struct Seat(Arc<App>);
 
 /// What an app may do. Every key has an effect.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    /// Whether clients may send `client-…` events.
-    pub client_events: bool,
-    /// How many client events one connection may send.
-    pub client_event_rule: Rule,
-    /// How many events the app's server may publish.
-    pub publish_rule: Rule,
-    /// Who is told when a channel becomes occupied.
+    /// Whether the app is served at all.
+    pub enabled: bool,
+    /// Connections at a time; none: no limit.
+    pub max_connections: Option<NonZeroU64>,
+    /// `Origin`s that may connect, each with at most one `*`; empty: all.
+    pub allowed_origins: Vec<String>,
+    /// What clients may use.
+    pub features: Features,
+    /// Whether subscribers are told how many they are.
+    pub subscription_count: bool,
+    /// How long a client may stay without signin or authorised subscription; none: for ever.
+    pub user_authentication_timeout: Option<Duration>,
+    /// Bounds of what clients ask for.
+    pub limits: Limits,
+    /// Bounds of what the HTTP API takes.
+    pub publish_limits: PublishLimits,
+    /// Members of a presence channel.
+    pub max_presence_members: usize,
+    /// How much, by what is counted.
+    pub rules: Rules,
+    /// Who is told of notices.
     pub webhooks: Vec<Endpoint>,
+}
+
+/// The app's rules for the rate-limit door.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// Client events of one connection.
+    pub client_event: Rule,
+    /// Events from the app's own servers.
+    pub publish: Rule,
+    /// Questions from the app's own servers.
+    pub read: Rule,
 }
 
 /// Where an app's own server wants to be told of notices.
@@ -57,6 +92,45 @@ pub trait Apps: Send + Sync {
     fn by_key(&self, key: &str) -> Option<Arc<App>>;
 }
 
+/// Pusher's own limits, every feature off, and room for what a busy app does.
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            max_connections: None,
+            allowed_origins: Vec::new(),
+            features: Features::OFF,
+            subscription_count: false,
+            user_authentication_timeout: None,
+            limits: Limits::PUSHER,
+            publish_limits: PublishLimits::PUSHER,
+            max_presence_members: 100,
+            rules: Rules::default(),
+            webhooks: Vec::new(),
+        }
+    }
+}
+
+/// Ten client events a second as at Pusher; for the app's own servers a limit that stops a runaway, not a busy one.
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            client_event: per_second(10),
+            publish: per_second(1_000_000),
+            read: per_second(1_000_000),
+        }
+    }
+}
+
+/// So many a second, and a second's worth at once.
+pub const fn per_second(amount: u32) -> Rule {
+    Rule {
+        amount,
+        period_ms: 1_000,
+        burst: amount,
+    }
+}
+
 impl App {
     /// An app with its secret.
     pub fn new(id: &str, key: &str, secret: Secret, policy: Policy) -> Self {
@@ -65,7 +139,31 @@ impl App {
             key: key.into(),
             secret,
             policy,
+            connections: AtomicU64::new(0),
         }
+    }
+
+    /// Takes a connection off the app's quota; none when there is none left.
+    pub fn take_seat(self: &Arc<Self>) -> Option<Seat> {
+        let limit = self.policy.max_connections.map_or(u64::MAX, NonZeroU64::get);
+        let more = |taken: u64| (taken < limit).then_some(taken + 1);
+        self.connections
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
+            .ok()?;
+        Some(Seat(Arc::clone(self)))
+    }
+
+    /// Whether a page of this origin may connect. A client that names no origin is no browser, and may.
+    pub fn allows_origin(&self, origin: Option<&str>) -> bool {
+        let allowed = &self.policy.allowed_origins;
+        allowed.is_empty() || origin.is_none_or(|origin| allowed.iter().any(|pattern| fits(origin, pattern)))
+    }
+
+    /// Whether anybody wants to hear of this notice.
+    pub fn wants(&self, notice: &str) -> bool {
+        let wants =
+            |endpoint: &Endpoint| endpoint.events.is_empty() || endpoint.events.iter().any(|name| name == notice);
+        self.policy.webhooks.iter().any(wants)
     }
 
     /// Whether `signature` is the hexadecimal HMAC-SHA256 of `message` under this app's secret. Constant time.
@@ -76,6 +174,12 @@ impl App {
     /// The hexadecimal HMAC-SHA256 of `message` under this app's secret.
     pub fn sign(&self, message: &[u8]) -> String {
         signature::hmac_sha256_hex(self.secret.0.as_bytes(), message)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -92,9 +196,36 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// `https://*.example.org` fits `https://a.example.org`. Compared without regard to case, as browsers send hosts.
+fn fits(origin: &str, pattern: &str) -> bool {
+    let (origin, pattern) = (origin.to_ascii_lowercase(), pattern.to_ascii_lowercase());
+    match pattern.split_once('*') {
+        None => origin == pattern,
+        Some((head, tail)) => {
+            origin.len() >= head.len() + tail.len() && origin.starts_with(head) && origin.ends_with(tail)
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn origins_are_compared_with_their_patterns() {
+        for (origin, pattern, expected) in [
+            ("https://example.org", "https://example.org", true),
+            ("https://EXAMPLE.org", "https://example.org", true),
+            ("https://a.example.org", "https://*.example.org", true),
+            ("https://example.org", "https://*.example.org", false),
+            ("https://a.example.org.evil.net", "https://*.example.org", false),
+            ("http://a.example.org", "https://*.example.org", false),
+            ("https://x", "*", true),
+            ("https://ab", "https://a*ab", false),
+        ] {
+            assert_eq!(fits(origin, pattern), expected, "{origin} {pattern}");
+        }
+    }
 
     #[test]
     fn debug_hides_the_secret() {

@@ -83,8 +83,21 @@ pub enum Claim {
     Subscribe(SubscribeRequest),
     /// Send an event to a channel's other subscribers.
     ClientEvent(ClientEvent),
+    /// Sign in as a user.
+    Signin(SigninRequest),
     /// Carry out an HTTP request.
     ApiRequest(ApiRequest),
+}
+
+/// A client wants to sign in.
+#[derive(Clone, Debug)]
+pub struct SigninRequest {
+    /// Who.
+    pub client: Arc<Client>,
+    /// The client's `auth`.
+    pub auth: String,
+    /// The client's `user_data`, byte for byte.
+    pub user_data: String,
 }
 
 /// A client wants to subscribe.
@@ -120,6 +133,7 @@ impl Claim {
             Self::Connect(client) => &client.app,
             Self::Subscribe(request) => &request.client.app,
             Self::ClientEvent(event) => &event.client.app,
+            Self::Signin(request) => &request.client.app,
             Self::ApiRequest(request) => &request.app,
         }
     }
@@ -271,7 +285,7 @@ pub trait Traffic {
     /// These were not sent.
     fn failed(&self, tickets: &[u64], error: &DoorError);
     /// Messages of peers on these topics arrive from now on.
-    fn following(&self, topics: &[Topic]);
+    fn following(&self, topics: &[String]);
     /// Instances can (`None`) or cannot (why) reach each other.
     fn state(&self, degraded: Option<String>);
 }
@@ -291,10 +305,12 @@ pub struct Notice {
     pub id: String,
     /// The app's id.
     pub app: String,
-    /// `channel_occupied`.
+    /// `channel_occupied`, `member_added` and so on.
     pub name: &'static str,
     /// The channel.
     pub channel: String,
+    /// The event as a JSON object, as the Pusher protocol words it.
+    pub event: String,
     /// Milliseconds since 1970; set when the notice is queued.
     pub time_ms: u64,
 }

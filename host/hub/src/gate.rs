@@ -29,6 +29,8 @@ pub struct Grant {
 #[derive(Debug)]
 pub struct Pass {
     app: Arc<App>,
+    /// After so many milliseconds the permission ends.
+    pub expires_in_ms: Option<u64>,
     _seal: Seal,
 }
 
@@ -37,6 +39,10 @@ pub struct Pass {
 pub enum Toll {
     /// So many events of the HTTP API, counted by app.
     Publish(u32),
+    /// One connection of this client, counted by address against a rule of the operator's.
+    Connect(Arc<Client>, Rule),
+    /// One question of the HTTP API, counted by app.
+    Read,
     /// One event of this client, counted by connection.
     ClientEvent(Arc<Client>),
 }
@@ -81,6 +87,7 @@ impl Gate {
         self.limiter.check(&question).map(move |answer| match answer {
             Ok(Decision { allowed: true, .. }) => Ok(Pass {
                 app: grant.app,
+                expires_in_ms: grant.expires_in_ms,
                 _seal: Seal,
             }),
             Ok(decision) => Err(too_many(decision.retry_after_ms)),
@@ -121,8 +128,10 @@ impl Pass {
 impl Toll {
     fn question<'a>(&'a self, app: &'a App) -> Question<'a> {
         let (scope, key, cost, rule): (_, &str, u32, Rule) = match self {
-            Self::Publish(events) => ("publish", &app.id, *events, app.policy.publish_rule),
-            Self::ClientEvent(client) => ("client-event", &client.socket_id, 1, app.policy.client_event_rule),
+            Self::Publish(events) => ("publish", &app.id, *events, app.policy.rules.publish),
+            Self::Connect(client, rule) => ("connect", &client.remote_address, 1, *rule),
+            Self::Read => ("read", &app.id, 1, app.policy.rules.read),
+            Self::ClientEvent(client) => ("client-event", &client.socket_id, 1, app.policy.rules.client_event),
         };
         Question { scope, key, cost, rule }
     }

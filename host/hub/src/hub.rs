@@ -4,6 +4,9 @@
 //! and to the adapter's queue, so all of them see one order. Plugins run after the lock is released. A channel without
 //! subscribers here costs nothing but the adapter's part.
 
+mod joining;
+mod questions;
+
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
@@ -11,14 +14,24 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use jackfield_protocol::names::SocketId;
+use jackfield_protocol::pusher::session::ClientEvent;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::oneshot;
 
-use crate::doors::{Adapter, AdapterRequest, DoorError, Envelope, Notice, NoticeQueue, Traffic};
+use crate::app::Apps;
+use crate::cache::Cache;
+use crate::channel::{Channel, State};
+use crate::doors::{Adapter, AdapterRequest, DoorError, Envelope, NoticeQueue, Traffic};
 use crate::gate::Pass;
+use crate::notices::Notices;
 use crate::shard::{Job, ShardHandle};
 use crate::tickets::{Settled, Tickets};
 use crate::topic::Topic;
+use crate::users::Users;
+
+pub use joining::JoinError;
+pub(crate) use joining::Leaver;
+pub use questions::Occupancy;
 
 /// Who is in which channel, over all shards of this instance.
 pub struct Hub {
@@ -30,8 +43,26 @@ pub struct Hub {
     /// Why instances cannot reach each other; none when they can.
     degraded: RwLock<Option<String>>,
     notices: Notices,
-    /// Channels whose last subscriber left, oldest first; each at most once.
-    lingering: Mutex<VecDeque<(u64, Topic)>>,
+    users: Users,
+    /// Locked inside of a channel's lock, so that what a new subscriber gets and what follows are of one piece.
+    cache: Mutex<Cache>,
+    /// What is looked at again some time after it happened, oldest first.
+    later: Mutex<VecDeque<(u64, Later)>>,
+    /// Channels whose subscribers are to be told how many they are, when it is time.
+    recount: Mutex<Vec<Topic>>,
+    /// The time as last heard of, for what happens when an adapter speaks.
+    now_ms: AtomicU64,
+}
+
+/// A part of the table of channels.
+type Stripe = RwLock<HashMap<Topic, Arc<Channel>>>;
+
+/// What may have become true a while after something happened.
+enum Later {
+    /// The channel is still empty.
+    Empty(Topic),
+    /// The user is still away.
+    Away(Topic, String),
 }
 
 /// One event on its way to the subscribers of one channel.
@@ -43,6 +74,8 @@ pub struct Event {
     pub frame: Bytes,
     /// Who is not to get it.
     pub except: Option<SocketId>,
+    /// The publisher's data, for a cache channel to keep; none for what is not kept.
+    pub kept: Option<Arc<str>>,
 }
 
 /// Why a publish was not carried out.
@@ -67,39 +100,13 @@ pub struct Receipt {
     answer: oneshot::Receiver<Settled>,
 }
 
-/// A part of the table of channels.
-type Stripe = RwLock<HashMap<Topic, Arc<Channel>>>;
-
-struct Channel {
-    /// Held for a hand-over, never while a plugin runs.
-    state: Mutex<Members>,
-}
-
-struct Members {
-    /// Subscribers by shard.
-    by_shard: Box<[u32]>,
-    total: u32,
-    /// Whether the adapter confirmed that messages of peers arrive.
-    following: bool,
-    /// Whether the channel stands in `Hub::lingering`.
-    lingers: bool,
-    /// Whether the entry has left the table: whoever holds it looks again.
-    removed: bool,
-}
-
-struct Notices {
-    queue: Arc<dyn NoticeQueue>,
-    /// Makes ids unique over restarts and instances.
-    node: String,
-    count: AtomicU64,
-}
-
 impl Hub {
     /// A hub over these shards. `node` names this process uniquely.
     pub fn new(
         shards: Vec<ShardHandle>,
         adapter: Arc<dyn Adapter>,
         queue: Arc<dyn NoticeQueue>,
+        apps: Arc<dyn Apps>,
         node: String,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -109,12 +116,12 @@ impl Hub {
             adapter,
             tickets: Tickets::default(),
             degraded: RwLock::new(Some("the adapter has not started".to_owned())),
-            notices: Notices {
-                queue,
-                node,
-                count: AtomicU64::new(0),
-            },
-            lingering: Mutex::default(),
+            notices: Notices::new(queue, apps, node),
+            users: Users::default(),
+            cache: Mutex::default(),
+            later: Mutex::default(),
+            recount: Mutex::default(),
+            now_ms: AtomicU64::new(0),
         })
     }
 
@@ -123,7 +130,7 @@ impl Hub {
     ///
     /// # Errors
     /// [`PublishError::Unavailable`] and [`PublishError::Overloaded`]: nothing was delivered.
-    pub fn publish(self: &Arc<Self>, _pass: &Pass, events: Vec<Event>) -> Result<Receipt, PublishError> {
+    pub fn publish(self: &Arc<Self>, _pass: &Pass, events: Vec<Event>, now_ms: u64) -> Result<Receipt, PublishError> {
         if let Some(reason) = self.degraded() {
             return Err(PublishError::Unavailable(reason));
         }
@@ -133,7 +140,7 @@ impl Hub {
         let count = events.len();
         let (first, answer) = self.tickets.open(count);
         for (event, ticket) in events.into_iter().zip(first..) {
-            if let Err(error) = self.hand_over(event, ticket) {
+            if let Err(error) = self.hand_over(event, ticket, now_ms) {
                 self.tickets.settle(&[ticket], &Err(error));
             }
         }
@@ -146,6 +153,11 @@ impl Hub {
         })
     }
 
+    /// Tells the app's server of a client event that was published.
+    pub fn notice_client_event(&self, topic: &Topic, event: &ClientEvent, sender: SocketId) {
+        self.notices.client_event(topic, event, sender);
+    }
+
     /// What the adapter says of itself: none when instances can reach each other.
     pub fn degraded(&self) -> Option<String> {
         self.degraded.read().clone()
@@ -156,30 +168,19 @@ impl Hub {
         self.adapter.drive(self);
     }
 
-    /// Lets go of channels that have had no subscribers for a while. Called every second or so.
+    /// Looks at what happened a while ago: lets go of empty channels, tells of users who stayed away, forgets old events.
+    /// Called every second or so.
     pub fn sweep(&self, now_ms: u64) {
-        loop {
-            let due = {
-                let mut lingering = self.lingering.lock();
-                match lingering.front() {
-                    Some((since, _)) if since + LINGER_MS <= now_ms => lingering.pop_front(),
-                    _ => None,
-                }
-            };
-            let Some((_, topic)) = due else { break };
-            self.let_go(&topic);
+        while let Some((since_ms, later)) = self.due(now_ms) {
+            match later {
+                Later::Empty(topic) => self.let_go(&topic, since_ms),
+                Later::Away(topic, user_id) => self.tell_if_gone(&topic, &user_id, since_ms),
+            }
         }
+        self.now_ms.store(now_ms, Ordering::Relaxed);
+        self.cache.lock().sweep(now_ms);
+        self.tell_counts(now_ms);
         self.drive();
-    }
-
-    /// How many channels have or lately had subscribers here.
-    pub fn channels(&self) -> usize {
-        self.stripes.iter().map(|stripe| stripe.read().len()).sum()
-    }
-
-    /// How many publishes wait for the adapter.
-    pub fn open_tickets(&self) -> usize {
-        self.tickets.len()
     }
 
     /// The queue of one shard.
@@ -187,106 +188,115 @@ impl Hub {
         &self.shards[index]
     }
 
-    /// Counts a subscriber of `shard`. True when its subscription may be confirmed at once.
-    pub(crate) fn enter(&self, topic: &Topic, shard: usize) -> Result<bool, DoorError> {
-        let channel = loop {
-            let channel = self.find_or_add(topic);
-            let mut members = channel.state.lock();
-            if members.removed {
-                continue;
-            }
-            if members.total == 0
-                && !members.following
-                && let Err(error) = self.adapter.submit(AdapterRequest::Follow(topic.clone()))
-            {
-                self.linger(&mut members, topic, 0);
-                return Err(error);
-            }
-            members.by_shard[shard] += 1;
-            members.total += 1;
-            if members.following {
-                return Ok(true);
-            }
-            drop(members);
-            break channel;
-        };
-        self.drive();
-        let following = channel.state.lock().following;
-        Ok(following)
-    }
-
-    /// Takes a subscriber of `shard` off.
-    pub(crate) fn leave(&self, topic: &Topic, shard: usize, now_ms: u64) {
-        let Some(channel) = self.find(topic) else { return };
-        let mut members = channel.state.lock();
-        members.by_shard[shard] -= 1;
-        members.total -= 1;
-        if members.total == 0 {
-            self.linger(&mut members, topic, now_ms);
-        }
-    }
-
-    fn linger(&self, members: &mut Members, topic: &Topic, since_ms: u64) {
-        if !std::mem::replace(&mut members.lingers, true) {
-            self.lingering.lock().push_back((since_ms, topic.clone()));
-        }
+    /// How many publishes wait for the adapter.
+    pub fn open_tickets(&self) -> usize {
+        self.tickets.len()
     }
 
     /// Under the channel's lock: to the shards, then into the adapter's queue.
-    fn hand_over(&self, event: Event, ticket: u64) -> Result<(), DoorError> {
+    fn hand_over(&self, event: Event, ticket: u64, now_ms: u64) -> Result<(), DoorError> {
         let envelope = Envelope {
             topic: event.topic.clone(),
             frame: event.frame.clone(),
             ticket,
         };
-        let Some(channel) = self.find(&event.topic) else {
+        // An event that is kept needs the lock even without subscribers: one may just be coming.
+        let channel = match &event.kept {
+            None => self.find(event.topic.as_str()),
+            Some(_) => Some(self.find_or_add(&event.topic, now_ms)),
+        };
+        let Some(channel) = channel else {
             return self.adapter.submit(AdapterRequest::Publish(envelope));
         };
-        let members = channel.state.lock();
-        for (handle, _) in self
-            .shards
-            .iter()
-            .zip(&members.by_shard)
-            .filter(|(_, count)| **count > 0)
-        {
-            handle.push(Job::Deliver(event.clone()));
+        let mut state = channel.state.lock();
+        if let Some(data) = &event.kept {
+            self.cache
+                .lock()
+                .put(&event.topic, event.frame.clone(), Arc::clone(data), now_ms);
+            state.missed = false;
         }
+        self.push_all(&state, event);
         self.adapter.submit(AdapterRequest::Publish(envelope))
     }
 
-    fn let_go(&self, topic: &Topic) {
-        let mut stripe = self.stripe(topic).write();
+    /// Hands an event to every shard with subscribers.
+    fn push_all(&self, state: &State, event: Event) {
+        for (handle, _) in self.shards.iter().zip(&state.by_shard).filter(|(_, count)| **count > 0) {
+            handle.push(Job::Deliver(event.clone()));
+        }
+    }
+
+    fn due(&self, now_ms: u64) -> Option<(u64, Later)> {
+        let mut later = self.later.lock();
+        let (since_ms, _) = later.front()?;
+        if since_ms + HOLD_MS <= now_ms {
+            later.pop_front()
+        } else {
+            None
+        }
+    }
+
+    fn let_go(&self, topic: &Topic, since_ms: u64) {
+        let mut stripe = self.stripe(topic.as_str()).write();
         let Some(channel) = stripe.get(topic).cloned() else {
             return;
         };
-        let mut members = channel.state.lock();
-        members.lingers = false;
-        if members.total > 0 {
+        let mut state = channel.state.lock();
+        state.lingers = false;
+        if state.total > 0 {
             return;
         }
-        members.removed = true;
+        if state.empty_since_ms > since_ms {
+            // It was occupied in between: its time begins anew.
+            let since_ms = state.empty_since_ms;
+            self.linger(&mut state, topic, since_ms);
+            return;
+        }
+        state.removed = true;
         stripe.remove(topic);
+        if state.announced {
+            self.notices.vacated(topic);
+        }
         // Best effort: an adapter that is gone has forgotten the topic anyway.
         let _ = self.adapter.submit(AdapterRequest::Unfollow(topic.clone()));
     }
 
-    fn find(&self, topic: &Topic) -> Option<Arc<Channel>> {
+    fn find(&self, topic: &str) -> Option<Arc<Channel>> {
         self.stripe(topic).read().get(topic).cloned()
     }
 
-    fn find_or_add(&self, topic: &Topic) -> Arc<Channel> {
-        if let Some(channel) = self.find(topic) {
-            return channel;
-        }
-        let mut stripe = self.stripe(topic).write();
-        Arc::clone(
-            stripe
-                .entry(topic.clone())
-                .or_insert_with(|| Arc::new(Channel::new(self.shards.len()))),
-        )
+    fn find_with_topic(&self, topic: &str) -> Option<(Topic, Arc<Channel>)> {
+        let stripe = self.stripe(topic).read();
+        let (topic, channel) = stripe.get_key_value(topic)?;
+        Some((topic.clone(), Arc::clone(channel)))
     }
 
-    fn stripe(&self, topic: &Topic) -> &Stripe {
+    /// A channel that is new lingers from the start, in case nobody comes.
+    fn find_or_add(&self, topic: &Topic, now_ms: u64) -> Arc<Channel> {
+        if let Some(channel) = self.find(topic.as_str()) {
+            return channel;
+        }
+        let mut stripe = self.stripe(topic.as_str()).write();
+        let channel = stripe
+            .entry(topic.clone())
+            .or_insert_with(|| Arc::new(Channel::new(self.shards.len())));
+        let mut state = channel.state.lock();
+        if state.total == 0 {
+            self.linger(&mut state, topic, now_ms);
+        }
+        drop(state);
+        Arc::clone(channel)
+    }
+
+    /// The channel is empty: it is let go if it stays so.
+    fn linger(&self, state: &mut State, topic: &Topic, now_ms: u64) {
+        state.empty_since_ms = now_ms;
+        if !std::mem::replace(&mut state.lingers, true) {
+            self.later.lock().push_back((now_ms, Later::Empty(topic.clone())));
+        }
+    }
+
+    fn stripe(&self, topic: &str) -> &Stripe {
         // The table inside the stripe hashes with keys of its own, so taking low bits here leaves it even.
         &self.stripes[self.hasher.hash_one(topic) as usize % STRIPES]
     }
@@ -301,22 +311,9 @@ impl Traffic for Hub {
         self.tickets.settle(tickets, &Err(error.clone()));
     }
 
-    fn following(&self, topics: &[Topic]) {
+    fn following(&self, topics: &[String]) {
         for topic in topics {
-            let Some(channel) = self.find(topic) else { continue };
-            let mut members = channel.state.lock();
-            if std::mem::replace(&mut members.following, true) {
-                continue;
-            }
-            for (handle, _) in self
-                .shards
-                .iter()
-                .zip(&members.by_shard)
-                .filter(|(_, count)| **count > 0)
-            {
-                handle.push(Job::Following(topic.clone()));
-            }
-            self.notices.occupied(topic);
+            self.welcome_waiting(topic);
         }
     }
 
@@ -350,40 +347,12 @@ impl Drop for Receipt {
     }
 }
 
-impl Channel {
-    fn new(shards: usize) -> Self {
-        let by_shard = vec![0; shards].into();
-        Self {
-            state: Mutex::new(Members {
-                by_shard,
-                total: 0,
-                following: false,
-                lingers: false,
-                removed: false,
-            }),
-        }
-    }
-}
-
-impl Notices {
-    fn occupied(&self, topic: &Topic) {
-        let k = self.count.fetch_add(1, Ordering::Relaxed);
-        self.queue.offer(Notice {
-            id: format!("{}-{k}", self.node),
-            app: topic.app().to_owned(),
-            name: "channel_occupied",
-            channel: topic.channel().to_owned(),
-            time_ms: 0,
-        });
-    }
-}
-
 /// Tables of channels, each under a lock of its own: many more than threads, so that they seldom meet.
 const STRIPES: usize = 64;
 
-/// How long a channel is followed after its last subscriber left: page changes and reconnects come back within it, and
-/// cause neither broker traffic nor notices (the Pusher documents give 3 s for the same purpose).
-const LINGER_MS: u64 = 3_000;
+/// How long a channel is followed after its last subscriber left, and a user awaited before the app's server is told:
+/// page changes and reconnects come back within it (Pusher documents, "Webhooks": up to 3 s).
+const HOLD_MS: u64 = 3_000;
 
 #[cfg(test)]
 mod tests;

@@ -9,17 +9,25 @@
 #![warn(missing_docs)]
 
 mod app;
+mod cache;
+mod channel;
 pub mod doors;
 mod gate;
 mod hub;
+mod notices;
 mod outbox;
+mod presence;
 mod shard;
 mod tickets;
 mod topic;
+mod users;
 
-pub use app::{App, Apps, Endpoint, Policy, Secret};
+pub use app::{App, Apps, Endpoint, Policy, Rules, Seat, Secret, per_second};
+pub use cache::Cached;
+pub use channel::Welcome;
 pub use gate::{Gate, Grant, Pass, Toll};
-pub use hub::{Event, Hub, PublishError, Receipt};
+pub use hub::{Event, Hub, JoinError, Occupancy, PublishError, Receipt};
 pub use outbox::{Outbox, OutboxFull, OutboxLimits};
-pub use shard::{Change, Job, Shard, ShardHandle, Subscription};
+pub use shard::{Job, Joined, Late, Shard, ShardHandle, Subscribe};
 pub use topic::Topic;
+pub use users::Place;

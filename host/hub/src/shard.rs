@@ -6,39 +6,28 @@
 //!
 //! `C` is what the owner keeps for a socket; the shard only holds it.
 
+mod handle;
+mod socket;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use jackfield_protocol::close::Close;
 use jackfield_protocol::names::SocketId;
+use jackfield_protocol::pusher::session::Member;
 use jackfield_protocol::websocket;
-use parking_lot::Mutex;
 use slab::Slab;
 
-use crate::doors::DoorError;
+use crate::channel::Joiner;
 use crate::gate::Grant;
-use crate::hub::{Event, Hub};
+use crate::hub::{Event, Hub, JoinError, Leaver};
 use crate::outbox::{Outbox, OutboxLimits};
 use crate::topic::Topic;
+use crate::users::Place;
+use socket::{Membership, Socket};
 
-/// The way into a shard from other threads.
-pub struct ShardHandle {
-    jobs: Mutex<Vec<Job>>,
-    /// The length of `jobs`, readable without its lock.
-    waiting: AtomicUsize,
-    wake: Box<dyn Fn() + Send + Sync>,
-}
-
-/// Work for one shard.
-#[derive(Debug)]
-pub enum Job {
-    /// Append to the outboxes of a channel's subscribers.
-    Deliver(Event),
-    /// The adapter follows this topic now: confirm the subscriptions that wait for it.
-    Following(Topic),
-}
+pub use handle::{Job, Joined, ShardHandle};
 
 /// One event loop's sockets and subscriptions.
 pub struct Shard<C> {
@@ -47,8 +36,8 @@ pub struct Shard<C> {
     limits: OutboxLimits,
     sockets: Slab<Socket<C>>,
     channels: HashMap<Topic, Vec<usize>>,
-    /// Sockets whose subscription the adapter has not confirmed, by topic.
-    waiting: HashMap<Topic, Vec<Waiting>>,
+    /// Subscriptions that had to wait for the adapter, oldest first: until when, and which.
+    waiting: VecDeque<(u64, Late)>,
     dirty: VecDeque<usize>,
     jobs: Vec<Job>,
     /// Frames put into outboxes by `Deliver` jobs since the start.
@@ -57,76 +46,26 @@ pub struct Shard<C> {
     pub cut: u64,
 }
 
-/// How a subscription begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Subscription {
-    /// Confirm it now.
-    Now,
-    /// A [`Change`] will come.
-    Later,
+/// A wish to subscribe that was granted.
+#[derive(Debug)]
+pub struct Subscribe {
+    /// To what.
+    pub topic: Topic,
+    /// Tells the request from an earlier one of the same socket.
+    pub ticket: u32,
+    /// As whom, in a presence channel.
+    pub member: Option<Member>,
 }
 
-/// What became of a subscription that waited.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Change {
-    /// Confirm it: messages arrive from now on.
-    Subscribed(usize, Topic),
-    /// The adapter did not follow in time.
-    TimedOut(usize, Topic),
-}
-
-struct Socket<C> {
-    owner: C,
-    id: SocketId,
-    outbox: Outbox,
-    memberships: Vec<Membership>,
-    dirty: bool,
-    /// Set when a close frame was queued: nothing may follow it.
-    closing: bool,
-}
-
-struct Membership {
-    topic: Topic,
-    /// Where the socket stands in the channel's list; none while it waits to be confirmed.
-    position: Option<usize>,
-}
-
-struct Waiting {
-    slot: usize,
-    until_ms: u64,
-}
-
-impl ShardHandle {
-    /// A handle whose `wake` makes the shard's thread take a turn soon. It is called for the first job of a turn only.
-    pub fn new(wake: impl Fn() + Send + Sync + 'static) -> Self {
-        Self {
-            jobs: Mutex::default(),
-            waiting: AtomicUsize::new(0),
-            wake: Box::new(wake),
-        }
-    }
-
-    /// Whether a publisher should be refused instead of queueing more.
-    pub fn is_full(&self) -> bool {
-        self.waiting.load(Ordering::Relaxed) >= SHARD_JOBS
-    }
-
-    pub(crate) fn push(&self, job: Job) {
-        let mut jobs = self.jobs.lock();
-        jobs.push(job);
-        self.waiting.store(jobs.len(), Ordering::Relaxed);
-        let first = jobs.len() == 1;
-        drop(jobs);
-        if first {
-            (self.wake)();
-        }
-    }
-
-    fn take(&self, into: &mut Vec<Job>) {
-        let mut jobs = self.jobs.lock();
-        std::mem::swap(&mut *jobs, into);
-        self.waiting.store(0, Ordering::Relaxed);
-    }
+/// A subscription that the adapter did not confirm in time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Late {
+    /// Whose.
+    pub slot: usize,
+    /// To what.
+    pub topic: Topic,
+    /// Which request.
+    pub ticket: u32,
 }
 
 impl<C> Shard<C> {
@@ -138,7 +77,7 @@ impl<C> Shard<C> {
             limits,
             sockets: Slab::new(),
             channels: HashMap::new(),
-            waiting: HashMap::new(),
+            waiting: VecDeque::new(),
             dirty: VecDeque::new(),
             jobs: Vec::new(),
             deliveries: 0,
@@ -146,17 +85,14 @@ impl<C> Shard<C> {
         }
     }
 
-    /// Adds a socket; the slot names it until [`Shard::remove`].
-    pub fn add(&mut self, id: SocketId, owner: C) -> usize {
-        let (outbox, memberships) = (Outbox::default(), Vec::new());
-        self.sockets.insert(Socket {
-            owner,
-            id,
-            outbox,
-            memberships,
-            dirty: false,
-            closing: false,
-        })
+    /// Adds a socket; the place names it until [`Shard::remove`].
+    pub fn add(&mut self, id: SocketId, owner: C) -> Place {
+        let slot = self.sockets.insert(Socket::new(id, owner));
+        Place {
+            shard: self.index,
+            slot,
+            socket: id,
+        }
     }
 
     /// Takes a socket and its subscriptions away.
@@ -168,41 +104,49 @@ impl<C> Shard<C> {
         self.sockets.remove(slot);
     }
 
-    /// Subscribes a socket that is not subscribed yet.
+    /// Subscribes a socket that is not subscribed yet. A [`Joined`] comes in a later turn, or a [`Late`].
     ///
     /// # Errors
-    /// The adapter door's, when the channel is new here and cannot be followed.
-    pub fn subscribe(
-        &mut self,
-        slot: usize,
-        _grant: &Grant,
-        topic: Topic,
-        now_ms: u64,
-    ) -> Result<Subscription, DoorError> {
-        let confirmed = self.hub.enter(&topic, self.index)?;
-        let position = confirmed.then(|| self.list(slot, &topic));
-        self.sockets[slot].memberships.push(Membership {
-            topic: topic.clone(),
-            position,
-        });
-        if confirmed {
-            return Ok(Subscription::Now);
-        }
-        self.waiting.entry(topic).or_default().push(Waiting {
+    /// [`JoinError`].
+    pub fn subscribe(&mut self, slot: usize, grant: &Grant, wish: Subscribe, now_ms: u64) -> Result<(), JoinError> {
+        let Subscribe { topic, ticket, member } = wish;
+        let user_id = member.as_ref().map(|member| member.user_id.as_str().into());
+        let place = Place {
+            shard: self.index,
             slot,
-            until_ms: now_ms + FOLLOW_WAIT_MS,
+            socket: self.sockets[slot].id,
+        };
+        let joiner = Joiner {
+            app: Arc::clone(grant.app()),
+            place,
+            ticket,
+            member,
+        };
+        let waits = self.hub.enter(&topic, joiner, now_ms)?;
+        if waits {
+            self.waiting.push_back((
+                now_ms + FOLLOW_WAIT_MS,
+                Late {
+                    slot,
+                    topic: topic.clone(),
+                    ticket,
+                },
+            ));
+        }
+        self.sockets[slot].memberships.push(Membership {
+            topic,
+            ticket,
+            user_id,
+            position: None,
         });
-        Ok(Subscription::Later)
+        Ok(())
     }
 
     /// Ends a subscription; harmless if there is none.
     pub fn unsubscribe(&mut self, slot: usize, topic: &Topic, now_ms: u64) {
-        let memberships = &mut self.sockets[slot].memberships;
-        let Some(at) = memberships.iter().position(|membership| membership.topic == *topic) else {
-            return;
-        };
-        let membership = memberships.swap_remove(at);
-        self.withdraw(slot, &membership, now_ms);
+        if let Some(membership) = self.sockets[slot].forget(topic) {
+            self.withdraw(slot, &membership, now_ms);
+        }
     }
 
     /// Queues a frame for one socket. Over the limit the socket is cut instead.
@@ -222,39 +166,41 @@ impl<C> Shard<C> {
         self.sockets[slot].closing
     }
 
-    /// Works off the jobs that have gathered. Says what the conversations must be told.
-    pub fn turn(&mut self) -> Vec<Change> {
+    /// Works off the jobs that have gathered. `welcome` is asked for the frames that tell somebody who has come into a channel;
+    /// none if they have gone again.
+    pub fn turn(&mut self, mut welcome: impl FnMut(&C, &Joined) -> Vec<Bytes>) {
         let mut jobs = std::mem::take(&mut self.jobs);
         self.hub.shard(self.index).take(&mut jobs);
-        let mut changes = Vec::new();
         for job in jobs.drain(..) {
             match job {
                 Job::Deliver(event) => self.deliver(&event),
-                Job::Following(topic) => self.confirm(&topic, &mut changes),
+                Job::Joined(joined) => self.join(&joined, &mut welcome),
+                Job::Tell(place, frame) if self.is_there(place) => self.push(place.slot, frame),
+                Job::Close(place, close) if self.is_there(place) => self.close(place.slot, close),
+                Job::Tell(..) | Job::Close(..) => {}
             }
         }
         // The emptied vector goes back and forth with the handle's: no allocation in the long run.
         self.jobs = jobs;
-        changes
     }
 
     /// Gives up subscriptions that the adapter did not confirm in time.
-    pub fn expire(&mut self, now_ms: u64) -> Vec<Change> {
-        let mut late = Vec::new();
-        for (topic, waiting) in &self.waiting {
-            late.extend(
-                waiting
-                    .iter()
-                    .filter(|w| w.until_ms <= now_ms)
-                    .map(|w| (w.slot, topic.clone())),
-            );
+    pub fn expire(&mut self, now_ms: u64) -> Vec<Late> {
+        let mut given_up = Vec::new();
+        while let Some((until_ms, _)) = self.waiting.front() {
+            if *until_ms > now_ms {
+                break;
+            }
+            let Some((_, late)) = self.waiting.pop_front() else {
+                break;
+            };
+            let socket = self.sockets.get(late.slot);
+            if socket.is_some_and(|socket| socket.waits_for(&late.topic, late.ticket)) {
+                self.unsubscribe(late.slot, &late.topic, now_ms);
+                given_up.push(late);
+            }
         }
-        for (slot, topic) in &late {
-            self.unsubscribe(*slot, topic, now_ms);
-        }
-        late.into_iter()
-            .map(|(slot, topic)| Change::TimedOut(slot, topic))
-            .collect()
+        given_up
     }
 
     /// The next socket with something to write, its mark taken off.
@@ -322,39 +268,43 @@ impl<C> Shard<C> {
         }
     }
 
-    fn confirm(&mut self, topic: &Topic, changes: &mut Vec<Change>) {
-        for Waiting { slot, .. } in self.waiting.remove(topic).unwrap_or_default() {
-            let position = self.list(slot, topic);
-            let membership = self.sockets[slot].memberships.iter_mut().find(|m| m.topic == *topic);
-            membership.expect("a waiting socket is a member").position = Some(position);
-            changes.push(Change::Subscribed(slot, topic.clone()));
+    /// The socket hears the channel from here on, beginning with its welcome.
+    fn join(&mut self, joined: &Joined, welcome: &mut impl FnMut(&C, &Joined) -> Vec<Bytes>) {
+        let slot = joined.place.slot;
+        if !self.is_there(joined.place) || !self.sockets[slot].waits_for(&joined.topic, joined.ticket) {
+            return;
+        }
+        let frames = welcome(&self.sockets[slot].owner, joined);
+        let subscribers = self.channels.entry(joined.topic.clone()).or_default();
+        subscribers.push(slot);
+        self.sockets[slot].place_in(&joined.topic, subscribers.len() - 1);
+        for frame in frames {
+            self.push(slot, frame);
         }
     }
 
-    fn list(&mut self, slot: usize, topic: &Topic) -> usize {
-        let subscribers = self.channels.entry(topic.clone()).or_default();
-        subscribers.push(slot);
-        subscribers.len() - 1
+    fn is_there(&self, place: Place) -> bool {
+        self.sockets
+            .get(place.slot)
+            .is_some_and(|socket| socket.id == place.socket)
     }
 
     /// Undoes a membership that was already taken off the socket.
     fn withdraw(&mut self, slot: usize, membership: &Membership, now_ms: u64) {
-        let topic = &membership.topic;
-        match membership.position {
-            Some(position) => self.unlist(topic, position),
-            None => self.forget_waiting(slot, topic),
+        if let Some(position) = membership.position {
+            self.unlist(&membership.topic, position);
         }
-        self.hub.leave(topic, self.index, now_ms);
-    }
-
-    fn forget_waiting(&mut self, slot: usize, topic: &Topic) {
-        let Some(waiting) = self.waiting.get_mut(topic) else {
-            return;
+        let place = Place {
+            shard: self.index,
+            slot,
+            socket: self.sockets[slot].id,
         };
-        waiting.retain(|w| w.slot != slot);
-        if waiting.is_empty() {
-            self.waiting.remove(topic);
-        }
+        let leaver = Leaver {
+            place,
+            ticket: membership.ticket,
+            user_id: membership.user_id.as_deref(),
+        };
+        self.hub.leave(&membership.topic, &leaver, now_ms);
     }
 
     /// Fills the gap with the last subscriber, whose position changes: constant time whatever the channel's size.
@@ -362,33 +312,12 @@ impl<C> Shard<C> {
         let subscribers = self.channels.get_mut(topic).expect("a member's channel is listed");
         subscribers.swap_remove(position);
         if let Some(moved) = subscribers.get(position) {
-            let membership = self.sockets[*moved].memberships.iter_mut().find(|m| m.topic == *topic);
-            membership.expect("a listed socket is a member").position = Some(position);
+            self.sockets[*moved].place_in(topic, position);
         } else if subscribers.is_empty() {
             self.channels.remove(topic);
         }
     }
 }
-
-impl<C> Socket<C> {
-    /// Queues a frame and marks the socket dirty. True when the socket was cut for it.
-    fn push(&mut self, slot: usize, frame: Bytes, limits: &OutboxLimits, dirty: &mut VecDeque<usize>) -> bool {
-        if self.closing {
-            return false;
-        }
-        if self.outbox.push(frame, limits).is_err() {
-            self.closing = true;
-            self.outbox.replace(websocket::close_frame(Close::OutboxFull));
-        }
-        if !std::mem::replace(&mut self.dirty, true) {
-            dirty.push_back(slot);
-        }
-        self.closing
-    }
-}
-
-/// Jobs that may wait for one shard before publishers are refused: some hundred milliseconds of work, a few MiB.
-const SHARD_JOBS: usize = 65_536;
 
 /// How long a subscription waits for the adapter to follow its channel before it is refused.
 const FOLLOW_WAIT_MS: u64 = 5_000;

@@ -3,13 +3,19 @@
 //! One string, because it is the key of every table and the word that adapters see. Neither part can hold a slash: app
 //! ids are checked when the app table is read, channel names when they are parsed.
 
+use std::borrow::Borrow;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use jackfield_protocol::names::ChannelName;
 
 /// `APP/CHANNEL`. Cheap to clone.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Topic(Arc<str>);
+#[derive(Clone, Debug)]
+pub struct Topic {
+    text: Arc<str>,
+    app_bytes: usize,
+    channel: ChannelName,
+}
 
 impl Topic {
     /// The topic of `channel` in the app with id `app`.
@@ -18,32 +24,59 @@ impl Topic {
         text.push_str(app);
         text.push('/');
         text.push_str(channel.as_str());
-        Self(text.into())
-    }
-
-    /// Takes a topic back from an adapter. Only topics that this host made can come back, so the text is not parsed:
-    /// an unknown one is simply followed by nobody.
-    pub fn from_adapter(text: &str) -> Self {
-        Self(text.into())
+        Self {
+            text: text.into(),
+            app_bytes: app.len(),
+            channel: channel.clone(),
+        }
     }
 
     /// The whole text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 
     /// The app's id.
     pub fn app(&self) -> &str {
-        self.split().0
+        &self.text[..self.app_bytes]
     }
 
     /// The channel's name.
-    pub fn channel(&self) -> &str {
-        self.split().1
+    pub fn channel(&self) -> &ChannelName {
+        &self.channel
     }
+}
 
-    fn split(&self) -> (&str, &str) {
-        self.0.split_once('/').unwrap_or((&self.0, ""))
+// The text says it all: two topics are one if their texts are, and tables can be asked by text.
+impl PartialEq for Topic {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Topic {}
+
+impl Hash for Topic {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
+}
+
+impl PartialOrd for Topic {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Topic {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.text.cmp(&other.text)
+    }
+}
+
+impl Borrow<str> for Topic {
+    fn borrow(&self) -> &str {
+        &self.text
     }
 }
 
@@ -55,9 +88,7 @@ mod tests {
     fn holds_app_and_channel() {
         let channel = ChannelName::parse("private-room").expect("a good name");
         let topic = Topic::new("1001", &channel);
-        assert_eq!(
-            (topic.as_str(), topic.app(), topic.channel()),
-            ("1001/private-room", "1001", "private-room")
-        );
+        assert_eq!((topic.as_str(), topic.app()), ("1001/private-room", "1001"));
+        assert_eq!(topic.channel(), &channel);
     }
 }

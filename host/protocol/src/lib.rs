@@ -12,3 +12,10 @@ pub mod names;
 pub mod pusher;
 pub mod signature;
 pub mod websocket;
+
+// The bodies of the fuzz targets name this crate as strangers do: fuzz/ and the tests here share one file.
+#[cfg(test)]
+extern crate self as jackfield_protocol;
+
+#[cfg(test)]
+mod tests;

@@ -1,32 +1,57 @@
-//! Names that clients and publishers use: channels, events and socket ids.
+//! Names that clients and publishers use: channels, events, users and socket ids.
 //!
-//! Parsing is the only way to get one, so a `ChannelName` or an `EventName` cannot be malformed later on. What a name
-//! means (does it need authorisation, is it cached) is decided here by anchored prefixes and nowhere else.
+//! Parsing is the only way to get one, so a `ChannelName`, an `EventName` or a `UserId` cannot be malformed later on.
+//! What a name means (does it need authorisation, is it cached, whose is it) is decided here by anchored prefixes and
+//! nowhere else.
 //!
-//! Names beginning with `#` are refused for now: they belong to signed-in users.
+//! Of the names that begin with `#` only `#server-to-user-ID` is one; all others are refused.
 
 use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
 
-/// Longest channel or event name, in bytes. The Pusher documents say 164, every server library allows 200.
+/// Longest channel or event name, in bytes, unless the operator says otherwise.
+///
+/// The Pusher documents say 164 for channels, every server library allows 200.
 pub const MAX_NAME_BYTES: usize = 200;
 
-/// The name of a channel: 1 to 200 letters, digits and `_ - = @ , . ;`. Cloning shares the text.
+/// Longest id of a user, in characters (Pusher protocol, "Presence channels": `user_id`).
+pub const MAX_USER_ID_CHARS: usize = 128;
+
+/// What the name of a signed-in user's own channel begins with.
+const SERVER_TO_USER: &str = "#server-to-user-";
+
+/// The name of a channel: 1 to 200 letters, digits and `_ - = @ , . ;`, or `#server-to-user-` and a [`UserId`].
+/// Cloning shares the text.
 ///
 /// Rule: Pusher protocol, "Channel naming conventions".
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChannelName(Arc<str>);
 
 impl ChannelName {
-    /// Reads a channel name as a client or a publisher sent it.
+    /// Reads a channel name of up to [`MAX_NAME_BYTES`] as a client or a publisher sent it.
     ///
     /// # Errors
     /// A [`NameError`] that says which rule the name breaks.
     pub fn parse(name: &str) -> Result<Self, NameError> {
+        Self::parse_within(name, MAX_NAME_BYTES)
+    }
+
+    /// Reads a channel name of up to `max_bytes`. A user's own channel is as long as the user's id asks for.
+    ///
+    /// # Errors
+    /// A [`NameError`] that says which rule the name breaks.
+    pub fn parse_within(name: &str, max_bytes: usize) -> Result<Self, NameError> {
         if name.is_empty() {
             return Err(NameError::ChannelEmpty);
         }
-        if name.len() > MAX_NAME_BYTES {
-            return Err(NameError::ChannelTooLong { bytes: name.len() });
+        if let Some(user) = name.strip_prefix(SERVER_TO_USER) {
+            check_user_id(user)?;
+            return Ok(Self(name.into()));
+        }
+        if name.len() > max_bytes {
+            return Err(NameError::ChannelTooLong {
+                bytes: name.len(),
+                limit: max_bytes,
+            });
         }
         if name.starts_with('#') {
             return Err(NameError::ChannelReserved);
@@ -44,7 +69,9 @@ impl ChannelName {
 
     /// What kind of channel the name asks for. Caches are of the kind that they cache.
     pub fn kind(&self) -> ChannelKind {
-        if self.0.starts_with("private-encrypted-") {
+        if self.0.starts_with(SERVER_TO_USER) {
+            ChannelKind::ServerToUser
+        } else if self.0.starts_with("private-encrypted-") {
             ChannelKind::PrivateEncrypted
         } else if self.0.starts_with("private-") {
             ChannelKind::Private
@@ -68,7 +95,14 @@ impl ChannelName {
         CACHES.iter().any(|prefix| self.0.starts_with(prefix))
     }
 
-    /// Whether a subscriber must show a signature.
+    /// Whose channel it is, if it is that of a signed-in user.
+    ///
+    /// Rule: Pusher protocol, "User authentication": after the signin clients subscribe to `#server-to-user-ID`.
+    pub fn server_user(&self) -> Option<&str> {
+        self.0.strip_prefix(SERVER_TO_USER)
+    }
+
+    /// Whether a subscriber must show a signature. For a user's own channel the signin has shown it.
     ///
     /// Asked apart from [`Self::is_cache`], so that no cache form can slip past authorisation.
     pub fn needs_auth(&self) -> bool {
@@ -109,6 +143,74 @@ pub enum ChannelKind {
     PrivateEncrypted,
     /// `presence-`: private, and the members see each other.
     Presence,
+    /// `#server-to-user-`: for the connections that are signed in as that user.
+    ServerToUser,
+}
+
+/// The id of a user as it may stand in a path: 1 to 128 characters of the channel alphabet.
+///
+/// Members of presence channels are freer: see [`check_member_id`].
+///
+/// Rule: Pusher HTTP API, "Terminating user connections", and the checks of the server libraries.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UserId(Box<str>);
+
+impl UserId {
+    /// Reads a user's id, URL-unescaped.
+    ///
+    /// # Errors
+    /// A [`NameError`] that says which rule the id breaks.
+    pub fn parse(id: &str) -> Result<Self, NameError> {
+        check_user_id(id)?;
+        Ok(Self(id.into()))
+    }
+
+    /// The id as it was given.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The channel on which the server speaks to this user.
+    pub fn channel(&self) -> ChannelName {
+        ChannelName(format!("{SERVER_TO_USER}{}", self.0).into())
+    }
+}
+
+impl fmt::Debug for UserId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), out)
+    }
+}
+
+impl fmt::Display for UserId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.as_str())
+    }
+}
+
+/// Checks the id of a presence member or of a signed-in user: any text of 1 to [`MAX_USER_ID_CHARS`].
+///
+/// Rule: Pusher protocol, "Presence channels"; apps put e-mail addresses and names there.
+///
+/// # Errors
+/// [`NameError::UserEmpty`] or [`NameError::UserTooLong`].
+pub fn check_member_id(id: &str) -> Result<(), NameError> {
+    if id.is_empty() {
+        return Err(NameError::UserEmpty);
+    }
+    // Counted only as far as it matters: what is longer in bytes may still be short enough in characters.
+    if id.len() > MAX_USER_ID_CHARS && id.chars().nth(MAX_USER_ID_CHARS).is_some() {
+        return Err(NameError::UserTooLong);
+    }
+    Ok(())
+}
+
+fn check_user_id(id: &str) -> Result<(), NameError> {
+    check_member_id(id)?;
+    match id.chars().find(|&character| !is_channel_character(character)) {
+        Some(character) => Err(NameError::UserCharacter { character }),
+        None => Ok(()),
+    }
 }
 
 /// The name of an event: 1 to 200 bytes without control characters.
@@ -116,16 +218,27 @@ pub enum ChannelKind {
 pub struct EventName(Box<str>);
 
 impl EventName {
-    /// Reads an event name as a client or a publisher sent it.
+    /// Reads an event name of up to [`MAX_NAME_BYTES`] as a client or a publisher sent it.
     ///
     /// # Errors
     /// A [`NameError`] that says which rule the name breaks.
     pub fn parse(name: &str) -> Result<Self, NameError> {
+        Self::parse_within(name, MAX_NAME_BYTES)
+    }
+
+    /// Reads an event name of up to `max_bytes`.
+    ///
+    /// # Errors
+    /// A [`NameError`] that says which rule the name breaks.
+    pub fn parse_within(name: &str, max_bytes: usize) -> Result<Self, NameError> {
         if name.is_empty() {
             return Err(NameError::EventEmpty);
         }
-        if name.len() > MAX_NAME_BYTES {
-            return Err(NameError::EventTooLong { bytes: name.len() });
+        if name.len() > max_bytes {
+            return Err(NameError::EventTooLong {
+                bytes: name.len(),
+                limit: max_bytes,
+            });
         }
         if name.chars().any(char::is_control) {
             return Err(NameError::EventControlCharacter);
@@ -208,132 +321,49 @@ pub enum NameError {
         character: char,
     },
     /// No characters at all.
-    #[error("channel name is empty; 1 to {MAX_NAME_BYTES} characters are accepted")]
+    #[error("channel name is empty; letters, digits and _ - = @ , . ; are accepted")]
     ChannelEmpty,
-    /// A name that begins with `#`.
-    #[error("channel names that begin with # are reserved for signed-in users, which are not supported yet")]
+    /// A name that begins with `#` and is not a user's own channel.
+    #[error("channel names that begin with # are reserved; #server-to-user-ID is the only one")]
     ChannelReserved,
-    /// More than [`MAX_NAME_BYTES`].
-    #[error("channel name is {bytes} characters long; at most {MAX_NAME_BYTES} are accepted")]
+    /// Over the limit.
+    #[error("channel name is {bytes} characters long; at most {limit} are accepted")]
     ChannelTooLong {
         /// Length of the name in bytes.
         bytes: usize,
+        /// Bytes accepted.
+        limit: usize,
     },
     /// A line break or the like.
     #[error("event name holds a control character; anything else is accepted")]
     EventControlCharacter,
     /// No characters at all.
-    #[error("event name is empty; 1 to {MAX_NAME_BYTES} bytes are accepted")]
+    #[error("event name is empty; any text without control characters is accepted")]
     EventEmpty,
-    /// More than [`MAX_NAME_BYTES`].
-    #[error("event name is {bytes} bytes long; at most {MAX_NAME_BYTES} are accepted")]
+    /// Over the limit.
+    #[error("event name is {bytes} bytes long; at most {limit} are accepted")]
     EventTooLong {
         /// Length of the name in bytes.
         bytes: usize,
+        /// Bytes accepted.
+        limit: usize,
     },
     /// Not of the form `high.low`.
     #[error("socket id must be two whole numbers below 4294967296 joined by a dot, such as 1234.5678")]
     SocketId,
+    /// A character outside the channel alphabet in the id of a user that is addressed by it.
+    #[error("user id holds {character:?}; letters, digits and _ - = @ , . ; are accepted")]
+    UserCharacter {
+        /// The first such character.
+        character: char,
+    },
+    /// No characters at all.
+    #[error("user id is empty; 1 to {MAX_USER_ID_CHARS} characters are accepted")]
+    UserEmpty,
+    /// More than [`MAX_USER_ID_CHARS`].
+    #[error("user id is too long; at most {MAX_USER_ID_CHARS} characters are accepted")]
+    UserTooLong,
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{ChannelKind, ChannelName, EventName, NameError, SocketId};
-
-    // Pusher protocol, channel types: `needs_auth` and `is_cache` are independent of each other.
-    #[test]
-    fn prefixes_decide_the_kind() {
-        use ChannelKind::{Presence, Private, PrivateEncrypted, Public};
-        for (name, kind, cache, auth) in [
-            ("news", Public, false, false),
-            ("cache-news", Public, true, false),
-            ("my-private-news", Public, false, false),
-            ("private", Public, false, false),
-            ("Private-news", Public, false, false),
-            ("private-news", Private, false, true),
-            ("private-", Private, false, true),
-            ("private-cache-news", Private, true, true),
-            ("private-encrypted", Private, false, true),
-            ("private-encrypted-news", PrivateEncrypted, false, true),
-            ("private-encrypted-cache-news", PrivateEncrypted, true, true),
-            ("presence-room", Presence, false, true),
-            ("presence-cache-room", Presence, true, true),
-        ] {
-            let channel = ChannelName::parse(name).expect(name);
-            assert_eq!(
-                (channel.kind(), channel.is_cache(), channel.needs_auth()),
-                (kind, cache, auth),
-                "{name}"
-            );
-        }
-    }
-
-    #[test]
-    fn channel_names_keep_to_the_alphabet() {
-        let longest = "x".repeat(200);
-        for good in ["a", "A-z_0=9@b,c.d;e", &longest] {
-            assert_eq!(ChannelName::parse(good).expect(good).as_str(), good);
-        }
-        for (bad, error) in [
-            ("", NameError::ChannelEmpty),
-            ("#server-to-user-1", NameError::ChannelReserved),
-            ("a#b", NameError::ChannelCharacter { character: '#' }),
-            ("a b", NameError::ChannelCharacter { character: ' ' }),
-            ("a/b", NameError::ChannelCharacter { character: '/' }),
-            ("é", NameError::ChannelCharacter { character: 'é' }),
-            ("a\n", NameError::ChannelCharacter { character: '\n' }),
-        ] {
-            assert_eq!(ChannelName::parse(bad), Err(error));
-        }
-        assert_eq!(
-            ChannelName::parse(&"x".repeat(201)),
-            Err(NameError::ChannelTooLong { bytes: 201 })
-        );
-    }
-
-    #[test]
-    fn event_names_are_free_text_without_control_characters() {
-        for (name, client, reserved) in [
-            ("new message ✓", false, false),
-            ("client-typing", true, false),
-            ("pusher:ping", false, true),
-            ("pusher_internal:x", false, true),
-            ("pusher", false, false),
-        ] {
-            let event = EventName::parse(name).expect(name);
-            assert_eq!((event.is_client(), event.is_reserved()), (client, reserved), "{name}");
-        }
-        assert_eq!(EventName::parse(""), Err(NameError::EventEmpty));
-        assert_eq!(EventName::parse("a\u{0}"), Err(NameError::EventControlCharacter));
-        assert_eq!(
-            EventName::parse(&"x".repeat(201)),
-            Err(NameError::EventTooLong { bytes: 201 })
-        );
-    }
-
-    #[test]
-    fn socket_ids_are_two_numbers() {
-        let id = SocketId {
-            high: 1234,
-            low: u32::MAX,
-        };
-        assert_eq!(id.to_string().parse(), Ok(id));
-        for bad in [
-            "",
-            ".",
-            "1",
-            "1.",
-            ".1",
-            "1.2.3",
-            "+1.2",
-            "-1.2",
-            " 1.2",
-            "1.2\n",
-            "1,2",
-            "١.2",
-            "4294967296.1",
-        ] {
-            assert_eq!(bad.parse::<SocketId>(), Err(NameError::SocketId), "{bad}");
-        }
-    }
-}
+mod tests;

@@ -1,88 +1,97 @@
-//! The HTTP API for an app's own servers: `POST /apps/{id}/events`.
+//! The HTTP API for an app's own servers.
 //!
-//! The order is fixed by the gate's types: the request is authorised as it came, then read, then counted, then
-//! published. 200 means that local fan-out is queued and that the adapter confirmed.
+//! The order is fixed by the gate's types: the request is authorised as it came, then read, then counted, then carried
+//! out. Errors are JSON and say what was wrong.
+
+mod publish;
+mod questions;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::Request;
 use axum::http::{StatusCode, header};
 use axum::response::Response;
+use axum::routing::{get, post};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use jackfield_hub::doors::{ApiRequest, Claim, Refusal};
-use jackfield_hub::{App, Event, Grant, Pass, PublishError, Toll, Topic};
-use jackfield_protocol::pusher::frames;
-use jackfield_protocol::pusher::publish::PublishRequest;
-use jackfield_protocol::websocket;
+use jackfield_hub::{App, Grant};
+use jackfield_protocol::pusher::api::{ApiError, PublishLimits};
 
-use crate::http::{json_response, refuse, refuse_for_now};
+use crate::http::{refuse, refuse_for_now};
 use crate::shared::Shared;
 use crate::upgrade::{remote_address, seen_headers};
 
-/// `POST /apps/{id}/events`.
-pub(crate) async fn events(State(shared): State<Arc<Shared>>, Path(id): Path<String>, request: Request) -> Response {
-    shared.api_requests.fetch_add(1, Ordering::Relaxed);
-    match publish(&shared, &id, request).await {
-        Ok(()) => json_response(StatusCode::OK, "{}"),
-        Err(response) => response,
+pub(crate) use publish::events;
+
+/// Adds the API's addresses.
+pub(crate) fn add_routes(router: Router<Arc<Shared>>) -> Router<Arc<Shared>> {
+    router
+        .route("/apps/{id}/events", post(events))
+        .route("/apps/{id}/batch_events", post(publish::batch))
+        .route("/apps/{id}/channels", get(questions::channels))
+        .route("/apps/{id}/channels/{name}", get(questions::channel))
+        .route("/apps/{id}/channels/{name}/users", get(questions::users))
+        .route(
+            "/apps/{id}/users/{user}/terminate_connections",
+            post(questions::terminate),
+        )
+}
+
+/// A request that was authorised.
+struct Call {
+    grant: Grant,
+    body: Bytes,
+    /// As it came, without the question mark.
+    query: String,
+}
+
+impl Call {
+    fn app(&self) -> &Arc<App> {
+        self.grant.app()
     }
 }
 
-async fn publish(shared: &Arc<Shared>, id: &str, request: Request) -> Result<(), Response> {
+/// Reads a request and puts it to the auth door.
+async fn authorize(shared: &Shared, id: &str, request: Request, limit: BodyLimit) -> Result<Call, Response> {
+    shared.api_requests.fetch_add(1, Ordering::Relaxed);
     let app = shared.apps.by_id(id);
     let app = app.ok_or_else(|| refuse(StatusCode::NOT_FOUND, &format!("there is no app with the id `{id}`")))?;
-    let (claim, body) = read(shared, app, request).await?;
-    let grant: Grant = shared
+    if !app.policy.enabled {
+        return Err(refuse(
+            StatusCode::FORBIDDEN,
+            &format!("the app with the id `{id}` is disabled"),
+        ));
+    }
+    let limit = limit(&app.policy.publish_limits);
+    let claim = read(shared, app, request, limit).await?;
+    let (body, query) = (claim.body.clone(), claim.query.clone());
+    let grant = shared
         .gate
         .authorize(&Claim::ApiRequest(claim))
         .wait()
         .await
         .map_err(refused)?;
-    let request = PublishRequest::parse(&body, MAX_EVENT_BYTES)
-        .map_err(|error| refuse(status(error.status(), StatusCode::BAD_REQUEST), &error.to_string()))?;
-    let pass: Pass = shared
-        .gate
-        .charge(grant, &Toll::Publish(1))
-        .wait()
-        .await
-        .map_err(refused)?;
-    let events = request.channels.iter().map(|channel| {
-        let text = frames::event(channel, request.name.as_str(), &request.data);
-        let topic = Topic::new(&pass.app().id, channel);
-        Event {
-            topic,
-            frame: websocket::text_frame(text.as_bytes()),
-            except: request.socket_id,
-        }
-    });
-    let mut receipt = shared
-        .hub
-        .publish(&pass, events.collect())
-        .map_err(|error| unpublished(&error))?;
-    if let Some(settled) = receipt.settled() {
-        return settled.map_err(|error| unpublished(&error));
-    }
-    match tokio::time::timeout(CONFIRMATION_WAIT, receipt.confirmed()).await {
-        Ok(settled) => settled.map_err(|error| unpublished(&error)),
-        Err(_) => Err(refuse_for_now(StatusCode::SERVICE_UNAVAILABLE, UNKNOWN, 1_000)),
-    }
+    Ok(Call { grant, body, query })
 }
 
 /// Reads the body, bounded before it is allocated, and makes the claim that auth plugins see.
-async fn read(shared: &Shared, app: Arc<App>, request: Request) -> Result<(ApiRequest, Bytes), Response> {
+async fn read(shared: &Shared, app: Arc<App>, request: Request, limit: usize) -> Result<ApiRequest, Response> {
     let too_large = || {
-        let message = format!("the body is larger than {MAX_BODY_BYTES} bytes");
-        refuse(StatusCode::PAYLOAD_TOO_LARGE, &message)
+        refuse(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            &format!("the body is larger than {limit} bytes"),
+        )
     };
     let announced = request
         .headers()
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse().ok());
-    if announced.is_some_and(|bytes: u64| bytes > MAX_BODY_BYTES as u64) {
+    if announced.is_some_and(|bytes: u64| bytes > limit as u64) {
         return Err(too_large());
     }
     let claim = ApiRequest {
@@ -94,21 +103,12 @@ async fn read(shared: &Shared, app: Arc<App>, request: Request) -> Result<(ApiRe
         headers: seen_headers(shared, request.headers()),
         body: Bytes::new(),
     };
-    let body = tokio::time::timeout(
-        BODY_WAIT,
-        Limited::<Body>::new(request.into_body(), MAX_BODY_BYTES).collect(),
-    );
+    let body = tokio::time::timeout(BODY_WAIT, Limited::<Body>::new(request.into_body(), limit).collect());
     match body.await {
-        Ok(Ok(body)) => {
-            let body = body.to_bytes();
-            Ok((
-                ApiRequest {
-                    body: body.clone(),
-                    ..claim
-                },
-                body,
-            ))
-        }
+        Ok(Ok(body)) => Ok(ApiRequest {
+            body: body.to_bytes(),
+            ..claim
+        }),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(error)) => Err(refuse(
             StatusCode::BAD_REQUEST,
@@ -119,7 +119,7 @@ async fn read(shared: &Shared, app: Arc<App>, request: Request) -> Result<(ApiRe
 }
 
 /// The HTTP answer to a refusal of the gate.
-pub(crate) fn refused(refusal: Refusal) -> Response {
+fn refused(refusal: Refusal) -> Response {
     let status = status(refusal.code, StatusCode::UNAUTHORIZED);
     match refusal.retry_after_ms {
         Some(ms) => refuse_for_now(status, &refusal.message, ms),
@@ -128,25 +128,36 @@ pub(crate) fn refused(refusal: Refusal) -> Response {
     }
 }
 
-fn unpublished(error: &PublishError) -> Response {
-    refuse_for_now(StatusCode::SERVICE_UNAVAILABLE, &error.to_string(), 1_000)
+/// The HTTP answer to a request that makes no sense.
+fn wrong(error: &ApiError) -> Response {
+    refuse(status(error.status(), StatusCode::BAD_REQUEST), &error.to_string())
 }
 
 fn status(code: u16, otherwise: StatusCode) -> StatusCode {
     StatusCode::from_u16(code).unwrap_or(otherwise)
 }
 
-const UNKNOWN: &str = "the adapter did not confirm in time: delivered on this instance, unknown on others; a retry may \
-                       deliver twice";
+/// How large a request's body may be, for what the app may publish.
+type BodyLimit = fn(&PublishLimits) -> usize;
 
-/// `data` of one event: Pusher's limit.
-const MAX_EVENT_BYTES: usize = 10 << 10;
+/// One event: its data, escaped, and its channels' names.
+fn event_body(limits: &PublishLimits) -> usize {
+    limits.max_event_bytes * ESCAPED + limits.max_channels * limits.max_channel_name_bytes * 2 + EVENT_FRAME_BYTES
+}
 
-/// A request's body: `data` escaped six-fold, a hundred channel names, and room to spare.
-const MAX_BODY_BYTES: usize = 128 << 10;
+/// A batch of them, each to one channel.
+fn batch_body(limits: &PublishLimits) -> usize {
+    limits.max_batch * (limits.max_event_bytes * ESCAPED + EVENT_FRAME_BYTES)
+}
 
+/// A question, which needs none.
+fn small_body(_limits: &PublishLimits) -> usize {
+    EVENT_FRAME_BYTES
+}
+
+/// How much longer a string can be in JSON than it is.
+const ESCAPED: usize = 6;
+/// What stands around an event's data.
+const EVENT_FRAME_BYTES: usize = 1 << 10;
 /// How long a body may take.
 const BODY_WAIT: Duration = Duration::from_secs(10);
-
-/// How long a publisher waits for the adapter.
-const CONFIRMATION_WAIT: Duration = Duration::from_secs(2);

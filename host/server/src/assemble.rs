@@ -59,12 +59,13 @@ pub fn assemble(config: Config, background: &Runtime) -> Result<Server, StartErr
     let registry =
         Registry::load(&wanted, Arc::clone(&apps), background.handle().clone()).map_err(StartError::Plugins)?;
     let gate = Gate::new(registry.authorizer(), registry.limiter());
-    let notices = Arc::new(NoticeStore::new(Arc::clone(&apps)));
+    let notices = Arc::new(NoticeStore::default());
     let (handles, wakes): (Vec<ShardHandle>, Vec<Arc<Notify>>) = (0..shards).map(|_| event_loop::handle()).unzip();
     let hub = Hub::new(
         handles,
         registry.adapter(),
         Arc::clone(&notices) as _,
+        Arc::clone(&apps),
         config.node.clone(),
     );
     hub.drive();
@@ -78,6 +79,8 @@ pub fn assemble(config: Config, background: &Runtime) -> Result<Server, StartErr
         node: config.node,
         seen_headers: config.seen_headers,
         activity_timeout: config.activity_timeout,
+        max_message_bytes: config.max_message_bytes,
+        connect_rule: config.connect_rule,
         shutdown_grace: config.shutdown_grace,
         development: config.development,
         started: Instant::now(),

@@ -5,6 +5,7 @@
 
 mod env_names;
 mod raw;
+mod raw_app;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -12,9 +13,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jackfield_hub::doors::Rule;
-use jackfield_hub::{App, Endpoint, Policy, Secret};
+use jackfield_hub::{App, Policy, Secret};
+use jackfield_protocol::pusher::session::Features;
 
-use raw::{RawApp, RawConfig};
+use raw::{RawConfig, RawRule};
+use raw_app::RawApp;
 
 /// What the program needs to know. No option, no default hidden elsewhere.
 #[derive(Debug)]
@@ -35,6 +38,10 @@ pub struct Config {
     pub apps: Vec<App>,
     /// Headers of handshakes and requests that auth plugins see, in lower case.
     pub seen_headers: Vec<String>,
+    /// The largest message of a client.
+    pub max_message_bytes: usize,
+    /// How many connections one address may open; none: no limit.
+    pub connect_rule: Option<Rule>,
     /// Silence after which a connection is asked for a sign of life.
     pub activity_timeout: Duration,
     /// Over which time connections are closed when the program ends.
@@ -106,7 +113,7 @@ pub const DEVELOPMENT_APP: (&str, &str, &str) = ("1001", "app-key", "app-secret"
 fn meant(raw: RawConfig) -> Result<Config, String> {
     let development = raw.mode == raw::Mode::Development;
     let configs = plugin_configs(&raw.adapter, raw.plugin)?;
-    let mut apps = raw.apps.iter().map(app).collect::<Result<Vec<_>, _>>()?;
+    let mut apps = raw.apps.iter().map(RawApp::meant).collect::<Result<Vec<_>, _>>()?;
     if apps.is_empty() && development {
         apps.push(development_app());
     }
@@ -139,66 +146,34 @@ fn meant(raw: RawConfig) -> Result<Config, String> {
         },
         apps,
         seen_headers: raw.auth.headers.iter().map(|name| name.to_ascii_lowercase()).collect(),
+        max_message_bytes: raw.websocket_max_payload_kb.get() * 1_024,
+        connect_rule: raw.rate_limiter.websocket_rate_limit.map(rule),
         activity_timeout: Duration::from_secs(raw.activity_timeout.get()),
         shutdown_grace: Duration::from_secs(raw.shutdown_grace_period),
         shards: std::thread::available_parallelism().map_or(1, usize::from),
     })
 }
 
-fn app(raw: &RawApp) -> Result<App, String> {
-    let good = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    for (key, value) in [("id", &raw.id), ("key", &raw.key)] {
-        if value.is_empty() || value.len() > APP_NAME_BYTES || !value.bytes().all(good) {
-            return Err(format!(
-                "apps: the {key} `{value}` must be 1 to {APP_NAME_BYTES} letters, digits, `_` or `-`"
-            ));
-        }
-    }
-    if raw.secret.is_empty() {
-        return Err(format!("apps: the app `{}` has an empty secret", raw.id));
-    }
-    let webhooks = raw.webhooks.iter().map(|hook| {
-        if !hook.url.starts_with("http://") && !hook.url.starts_with("https://") {
-            return Err(format!(
-                "apps: webhook `{}` of app `{}` must begin with http:// or https://",
-                hook.url, raw.id
-            ));
-        }
-        let headers = hook
-            .headers
-            .iter()
-            .map(|(name, value)| (name.to_ascii_lowercase(), value.clone()));
-        Ok(Endpoint {
-            url: hook.url.clone(),
-            events: hook.event_types.clone(),
-            headers: headers.collect(),
-        })
-    });
-    let policy = Policy {
-        client_events: raw.enable_client_messages,
-        client_event_rule: per_second(raw.max_client_events_per_second),
-        publish_rule: per_second(raw.max_backend_events_per_second),
-        webhooks: webhooks.collect::<Result<_, _>>()?,
-    };
-    Ok(App::new(&raw.id, &raw.key, Secret::new(&raw.secret), policy))
-}
-
+/// Everything on, so that whatever is tried out works.
 fn development_app() -> App {
     let (id, key, secret) = DEVELOPMENT_APP;
     let policy = Policy {
-        client_events: true,
-        client_event_rule: per_second(raw::CLIENT_EVENTS_PER_SECOND),
-        publish_rule: per_second(raw::BACKEND_EVENTS_PER_SECOND),
-        webhooks: Vec::new(),
+        features: Features {
+            client_events: true,
+            user_authentication: true,
+            watchlist: true,
+        },
+        subscription_count: true,
+        ..Policy::default()
     };
     App::new(id, key, Secret::new(secret), policy)
 }
 
-/// So many a second, and a second's worth at once.
-fn per_second(amount: u32) -> Rule {
+fn rule(raw: RawRule) -> Rule {
+    let (amount, seconds) = (raw.max_requests.get(), raw.window_seconds.get());
     Rule {
         amount,
-        period_ms: 1_000,
+        period_ms: seconds.saturating_mul(1_000),
         burst: amount,
     }
 }
@@ -242,9 +217,6 @@ fn made_up_name() -> String {
     getrandom::fill(&mut bytes).expect("the operating system has a random source");
     format!("node-{}", bytes.map(|byte| format!("{byte:02x}")).concat())
 }
-
-/// Bytes of an app's id or key: both stand in paths and topics.
-const APP_NAME_BYTES: usize = 64;
 
 /// The file that is used when none is named on the command line, if it exists.
 pub fn default_file() -> Option<PathBuf> {

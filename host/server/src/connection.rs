@@ -6,14 +6,14 @@
 
 mod conversation;
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use jackfield_hub::doors::Client;
-use jackfield_hub::{Grant, Topic};
+use jackfield_hub::{Joined, Late, Place, Seat, Topic};
 use jackfield_protocol::close::Close;
 use jackfield_protocol::names::{ChannelName, SocketId};
 use jackfield_protocol::pusher::frames;
@@ -28,10 +28,11 @@ use conversation::Conversation;
 pub(crate) struct Connection {
     pub(crate) socket: Socket,
     client: Arc<Client>,
-    socket_id: SocketId,
+    /// A part of the app's quota.
+    _seat: Seat,
     session: RefCell<Session>,
     /// The place in the shard; set right after the connection was made.
-    slot: Cell<usize>,
+    place: OnceCell<Place>,
     /// What the kernel does not take is waiting.
     blocked: Cell<bool>,
     /// The connection is gone, or its farewell is written: see [`Connection::wrote`].
@@ -56,43 +57,58 @@ enum End {
 
 impl Connection {
     /// Runs the connection to its end. `early` is what the client sent along with its handshake.
-    pub(crate) async fn run(socket: Socket, client: Arc<Client>, socket_id: SocketId, early: Bytes) {
+    pub(crate) async fn run(socket: Socket, arrival: Arrival, early: Bytes) {
         let event_loop = EventLoop::current();
-        let mut settings = Settings::new(socket_id);
-        settings.activity_timeout = event_loop.shared.activity_timeout;
-        settings.client_events = client.app.policy.client_events;
+        let Arrival {
+            client,
+            seat,
+            socket_id,
+        } = arrival;
+        let settings = settings(&event_loop, &client, socket_id);
         let connection = Rc::new(Self {
             socket,
             client,
-            socket_id,
+            _seat: seat,
             session: RefCell::new(Session::new(settings, Instant::now())),
-            slot: Cell::new(0),
+            place: OnceCell::new(),
             blocked: Cell::new(false),
             end: Cell::new(End::Open),
             changed: tokio::sync::Notify::new(),
             expiries: RefCell::default(),
         });
-        let slot = event_loop.shard().add(socket_id, Rc::clone(&connection));
-        connection.slot.set(slot);
+        let place = event_loop.shard().add(socket_id, Rc::clone(&connection));
+        connection.place.get_or_init(|| place);
         let counts = event_loop.counts();
         add(&counts.connected, 1);
         add(&counts.connections, 1);
-        Conversation::new(connection, Rc::clone(&event_loop)).run(early).await;
-        event_loop.shard().remove(slot, event_loop.shared.now_ms());
+        Conversation::new(Rc::clone(&connection), Rc::clone(&event_loop))
+            .run(early)
+            .await;
+        connection.sign_out(&event_loop);
+        event_loop.shard().remove(place.slot, event_loop.shared.now_ms());
         counts.connections.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
         add(&counts.disconnected, 1);
+    }
+
+    /// Where the connection is kept.
+    fn place(&self) -> Place {
+        *self.place.get().expect("a connection that runs has a place")
+    }
+
+    fn slot(&self) -> usize {
+        self.place().slot
     }
 
     /// Puts a text into the outbox.
     fn say(&self, event_loop: &EventLoop, text: &str) {
         event_loop
             .shard()
-            .push(self.slot.get(), websocket::text_frame(text.as_bytes()));
+            .push(self.slot(), websocket::text_frame(text.as_bytes()));
     }
 
     /// Ends the conversation behind what waits in the outbox.
     fn close(&self, event_loop: &EventLoop, close: Close) {
-        event_loop.shard().close(self.slot.get(), close);
+        event_loop.shard().close(self.slot(), close);
     }
 
     /// What came of a write by the event loop.
@@ -110,23 +126,37 @@ impl Connection {
         }
     }
 
-    /// A subscription that waited for the adapter is confirmed, or refused because it did not answer in time.
-    pub(crate) fn subscription_changed(&self, event_loop: &EventLoop, topic: &Topic, confirmed: bool) {
-        let Ok(channel) = ChannelName::parse(topic.channel()) else {
-            return;
-        };
-        let text = if confirmed {
-            self.session.borrow_mut().subscribed(&channel)
-        } else {
-            let error = "the adapter did not follow this channel in time; try again";
-            Some(
-                self.session
-                    .borrow_mut()
-                    .subscription_refused(&channel, UNAVAILABLE, error),
-            )
-        };
-        if let Some(text) = text {
-            self.say(event_loop, &text);
+    /// What the client is told that has come into a channel; nothing if it has left again.
+    pub(crate) fn welcome(&self, joined: &Joined) -> Vec<Bytes> {
+        let channel = joined.topic.channel();
+        if !self.session.borrow_mut().granted(channel, joined.ticket) {
+            return Vec::new();
+        }
+        let mut told = vec![websocket::text_frame(joined.welcome.text.as_bytes())];
+        match &joined.welcome.cached {
+            None => {}
+            Some(Some(cached)) => told.push(cached.frame.clone()),
+            Some(None) => told.push(websocket::text_frame(frames::cache_miss(channel).as_bytes())),
+        }
+        told
+    }
+
+    /// The adapter did not follow the channel in time.
+    pub(crate) fn was_late(&self, event_loop: &EventLoop, late: &Late) {
+        let error = "the adapter did not follow this channel in time; try again";
+        let mut session = self.session.borrow_mut();
+        let text = session.subscription_refused(late.topic.channel(), late.ticket, UNAVAILABLE, error);
+        drop(session);
+        text.into_iter().for_each(|text| self.say(event_loop, &text));
+    }
+
+    /// Tells those who watch for the user that this connection is gone.
+    fn sign_out(&self, event_loop: &EventLoop) {
+        if let Some(user) = self.session.borrow().user() {
+            event_loop
+                .shared
+                .hub
+                .sign_out(&self.client.app.id, &user.id, self.place(), &user.watchlist);
         }
     }
 
@@ -144,8 +174,8 @@ impl Connection {
     }
 
     /// Remembers when a permission ends.
-    fn note_expiry(&self, grant: &Grant, channel: Option<&ChannelName>) {
-        if let Some(ms) = grant.expires_in_ms {
+    fn note_expiry(&self, expires_in_ms: Option<u64>, channel: Option<&ChannelName>) {
+        if let Some(ms) = expires_in_ms {
             let end = Instant::now() + Duration::from_millis(ms.min(LONGEST_GRANT_MS));
             self.expiries.borrow_mut().push((end, channel.cloned()));
         }
@@ -168,13 +198,32 @@ impl Connection {
             let topic = Topic::new(&self.client.app.id, &channel);
             event_loop
                 .shard()
-                .unsubscribe(self.slot.get(), &topic, event_loop.shared.now_ms());
-            let text =
-                self.session
-                    .borrow_mut()
-                    .subscription_refused(&channel, UNAUTHORIZED, "the permission has ended");
-            self.say(event_loop, &text);
+                .unsubscribe(self.slot(), &topic, event_loop.shared.now_ms());
+            let error = "the permission has ended";
+            let text = self
+                .session
+                .borrow_mut()
+                .subscription_revoked(&channel, UNAUTHORIZED, error);
+            text.into_iter().for_each(|text| self.say(event_loop, &text));
         }
+    }
+}
+
+/// A client that has passed the handshake.
+pub(crate) struct Arrival {
+    pub(crate) client: Arc<Client>,
+    pub(crate) seat: Seat,
+    pub(crate) socket_id: SocketId,
+}
+
+fn settings(event_loop: &EventLoop, client: &Client, socket_id: SocketId) -> Settings {
+    let policy = &client.app.policy;
+    Settings {
+        activity_timeout: event_loop.shared.activity_timeout,
+        user_authentication_timeout: policy.user_authentication_timeout,
+        features: policy.features,
+        limits: policy.limits,
+        ..Settings::new(socket_id)
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use jackfield_hub::{Change, OutboxLimits, Shard, ShardHandle};
+use jackfield_hub::{OutboxLimits, Shard, ShardHandle};
 use jackfield_protocol::close::Close;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -105,6 +105,13 @@ impl EventLoop {
         connection.wrote(written, closing);
     }
 
+    /// Works off what is queued for this loop's shard. Also called by a conversation that has just come into a channel, so that
+    /// its welcome stands in front of whatever it is told next.
+    pub(crate) fn take_turn(&self) {
+        let mut shard = self.shard.borrow_mut();
+        shard.turn(|connection, joined| connection.welcome(joined));
+    }
+
     /// Starts a task of this thread's loop. The loop's set of tasks owns it and drops it when the loop ends.
     #[expect(
         clippy::disallowed_methods,
@@ -126,8 +133,7 @@ impl EventLoop {
         loop {
             self.dirty.notified().await;
             loop {
-                let changes = self.shard.borrow_mut().turn();
-                self.tell(changes);
+                self.take_turn();
                 if self.write_slice() == 0 {
                     break;
                 }
@@ -148,14 +154,6 @@ impl EventLoop {
         SLICE
     }
 
-    fn tell(&self, changes: Vec<Change>) {
-        for change in changes {
-            let (Change::Subscribed(slot, topic) | Change::TimedOut(slot, topic)) = &change;
-            let connection = Rc::clone(self.shard.borrow().owner(*slot));
-            connection.subscription_changed(self, topic, matches!(change, Change::Subscribed(..)));
-        }
-    }
-
     /// Once a second: activity timers, subscriptions that waited too long, counters. One walk over the sockets costs less
     /// than a timer each.
     async fn tick(self: Rc<Self>) {
@@ -169,7 +167,10 @@ impl EventLoop {
                 connection.tick(&self, now);
             }
             let late = self.shard.borrow_mut().expire(self.shared.now_ms());
-            self.tell(late);
+            for late in late {
+                let connection = Rc::clone(self.shard.borrow().owner(late.slot));
+                connection.was_late(&self, &late);
+            }
             if self.index == 0 {
                 self.shared.hub.sweep(self.shared.now_ms());
             }

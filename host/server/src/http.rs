@@ -9,7 +9,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderValue, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::get;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::json;
@@ -27,10 +27,10 @@ pub(crate) struct Peer(pub(crate) SocketAddr);
 fn router(shared: Arc<Shared>) -> Router {
     let router = Router::new()
         .route("/app/{key}", get(upgrade::upgrade))
-        .route("/apps/{id}/events", post(api::events))
         .route("/live", get(|| async { "live\n" }))
         .route("/ready", get(ready))
         .fallback(not_found);
+    let router = api::add_routes(router);
     let router = if shared.development {
         development::add_routes(router)
     } else {

@@ -60,7 +60,7 @@ impl Collector for Reader {
             &mut encoder,
             "active_channels",
             "Channels that have or lately had subscribers",
-            shared.hub.channels() as u64,
+            shared.hub.channel_count() as u64,
         )?;
         gauge(
             &mut encoder,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use jackfield_hub::doors::Rule;
 use jackfield_hub::{Apps, Gate, Hub};
 use jackfield_stores::NoticeStore;
 use jackfield_wasm::Registry;
@@ -20,6 +21,10 @@ pub(crate) struct Shared {
     /// Headers that auth plugins see, in lower case.
     pub(crate) seen_headers: Vec<String>,
     pub(crate) activity_timeout: Duration,
+    /// The largest message of a client.
+    pub(crate) max_message_bytes: usize,
+    /// How many connections one address may open; none: no limit.
+    pub(crate) connect_rule: Option<Rule>,
     /// Over which time connections are closed when the program ends.
     pub(crate) shutdown_grace: Duration,
     pub(crate) development: bool,

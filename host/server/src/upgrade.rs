@@ -21,7 +21,7 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use crate::connection::Connection;
+use crate::connection::{Arrival, Connection};
 use crate::event_loop::EventLoop;
 use crate::http::{Peer, refuse, refuse_for_now};
 use crate::shared::Shared;
@@ -43,26 +43,14 @@ pub(crate) async fn upgrade(
     let Some(on_upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
         return refuse(StatusCode::BAD_REQUEST, "this connection cannot be upgraded");
     };
-    let query = request.uri().query().unwrap_or_default();
-    let checked = handshake::check(query);
-    match (checked, shared.apps.by_key(&key)) {
-        (Ok(()), Some(app)) => {
-            let socket_id = socket_id();
-            let client = client(&shared, app, socket_id, &request);
-            EventLoop::spawn(async move {
-                if let Some((socket, early)) = upgraded(on_upgrade).await {
-                    // A task of its own, which does not carry the handshake's state for the rest of its life.
-                    EventLoop::spawn(Connection::run(socket, Arc::new(client), socket_id, early));
-                }
-            });
-        }
-        (Ok(()), None) => {
-            let message = format!("there is no app with the key `{key}`");
-            EventLoop::spawn(turn_away(on_upgrade, Close::AppUnknown, message));
-        }
-        (Err(close), _) => {
-            EventLoop::spawn(turn_away(on_upgrade, close, close.reason().to_owned()));
-        }
+    match arrive(&shared, &key, &request) {
+        Ok(arrival) => EventLoop::spawn(async move {
+            if let Some((socket, early)) = upgraded(on_upgrade).await {
+                // A task of its own, which does not carry the handshake's state for the rest of its life.
+                EventLoop::spawn(Connection::run(socket, arrival, early));
+            }
+        }),
+        Err((close, message)) => EventLoop::spawn(turn_away(on_upgrade, close, message)),
     }
     let upgrade = [
         (header::CONNECTION, HeaderValue::from_static("Upgrade")),
@@ -70,6 +58,38 @@ pub(crate) async fn upgrade(
         (header::SEC_WEBSOCKET_ACCEPT, accept),
     ];
     (StatusCode::SWITCHING_PROTOCOLS, upgrade).into_response()
+}
+
+/// Whether the client may come in, as far as that is the host's to say; plugins are asked afterwards.
+fn arrive(shared: &Shared, key: &str, request: &Request) -> Result<Arrival, (Close, String)> {
+    handshake::check(request.uri().query().unwrap_or_default()).map_err(|close| (close, close.reason().to_owned()))?;
+    let app = shared.apps.by_key(key);
+    let app = app.ok_or_else(|| (Close::AppUnknown, format!("there is no app with the key `{key}`")))?;
+    if !app.policy.enabled {
+        return Err((Close::AppDisabled, format!("the app with the key `{key}` is disabled")));
+    }
+    let origin = text(request, &header::ORIGIN);
+    if !app.allows_origin(origin) {
+        let message = format!("pages of {} may not connect to this app", origin.unwrap_or_default());
+        return Err((Close::Unauthorized, message));
+    }
+    let full = || {
+        (
+            Close::OverQuota,
+            "this app has as many connections as it may have".to_owned(),
+        )
+    };
+    let seat = app.take_seat().ok_or_else(full)?;
+    let socket_id = socket_id();
+    Ok(Arrival {
+        client: Arc::new(client(shared, app, socket_id, request)),
+        seat,
+        socket_id,
+    })
+}
+
+fn text<'a>(request: &'a Request, name: &header::HeaderName) -> Option<&'a str> {
+    request.headers().get(name)?.to_str().ok()
 }
 
 /// Checks the handshake (RFC 6455 §4.2.1) and answers its key. Extensions are declined by not being mentioned.
@@ -138,17 +158,11 @@ async fn closed(socket: &Socket) {
 }
 
 fn client(shared: &Shared, app: Arc<App>, socket_id: SocketId, request: &Request) -> Client {
-    let text = |name| {
-        request
-            .headers()
-            .get(name)
-            .and_then(|value: &HeaderValue| value.to_str().ok())
-    };
     Client {
         app,
         socket_id: socket_id.to_string(),
         remote_address: remote_address(request),
-        origin: text(header::ORIGIN).map(str::to_owned),
+        origin: text(request, &header::ORIGIN).map(str::to_owned),
         path: request.uri().path().to_owned(),
         query: request.uri().query().unwrap_or_default().to_owned(),
         headers: seen_headers(shared, request.headers()),

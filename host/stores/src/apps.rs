@@ -60,24 +60,12 @@ impl Apps for AppTable {
 
 #[cfg(test)]
 mod tests {
-    use jackfield_hub::doors::Rule;
     use jackfield_hub::{Policy, Secret};
 
     use super::*;
 
     fn app(id: &str, key: &str) -> App {
-        let rule = Rule {
-            amount: 1,
-            period_ms: 1_000,
-            burst: 1,
-        };
-        let policy = Policy {
-            client_events: true,
-            client_event_rule: rule,
-            publish_rule: rule,
-            webhooks: Vec::new(),
-        };
-        App::new(id, key, Secret::new("s"), policy)
+        App::new(id, key, Secret::new("s"), Policy::default())
     }
 
     #[test]

@@ -1,37 +1,24 @@
 //! Notices on their way to the webhook door, in memory and bounded.
 //!
-//! Offering never waits: a full queue drops the notice and counts it. Notices of apps that nobody wants to hear of are not
-//! queued at all. Taking gives the oldest and all others of the same app that wait, in order, up to a batch.
+//! Offering never waits: a full queue drops the notice and counts it. Taking gives the oldest and all others of the same app that wait, in order, up to a batch.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use jackfield_hub::Apps;
 use jackfield_hub::doors::{Notice, NoticeQueue};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 /// The queue.
+#[derive(Default)]
 pub struct NoticeStore {
-    apps: Arc<dyn Apps>,
     waiting: Mutex<VecDeque<Notice>>,
     arrived: Notify,
     dropped: AtomicU64,
 }
 
 impl NoticeStore {
-    /// An empty queue; `apps` says whose notices are wanted.
-    pub fn new(apps: Arc<dyn Apps>) -> Self {
-        Self {
-            apps,
-            waiting: Mutex::default(),
-            arrived: Notify::new(),
-            dropped: AtomicU64::new(0),
-        }
-    }
-
     /// Waits for notices and takes those of one app.
     pub async fn take(&self) -> Vec<Notice> {
         loop {
@@ -68,13 +55,6 @@ impl NoticeStore {
 
 impl NoticeQueue for NoticeStore {
     fn offer(&self, notice: Notice) {
-        if self
-            .apps
-            .by_id(&notice.app)
-            .is_none_or(|app| app.policy.webhooks.is_empty())
-        {
-            return;
-        }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let notice = Notice {
             time_ms: now.as_millis() as u64,
@@ -99,40 +79,7 @@ const BATCH: usize = 100;
 
 #[cfg(test)]
 mod tests {
-    use jackfield_hub::doors::Rule;
-    use jackfield_hub::{App, Endpoint, Policy, Secret};
-
     use super::*;
-    use crate::AppTable;
-
-    fn app(id: &str, webhooks: Vec<Endpoint>) -> App {
-        let rule = Rule {
-            amount: 1,
-            period_ms: 1_000,
-            burst: 1,
-        };
-        let policy = Policy {
-            client_events: true,
-            client_event_rule: rule,
-            publish_rule: rule,
-            webhooks,
-        };
-        App::new(id, id, Secret::new("s"), policy)
-    }
-
-    fn store() -> NoticeStore {
-        let endpoint = Endpoint {
-            url: "http://example".to_owned(),
-            events: Vec::new(),
-            headers: Vec::new(),
-        };
-        let apps = [
-            app("1", vec![endpoint.clone()]),
-            app("2", vec![endpoint]),
-            app("3", Vec::new()),
-        ];
-        NoticeStore::new(Arc::new(AppTable::new(apps).expect("distinct")))
-    }
 
     fn notice(app: &str, id: usize) -> Notice {
         let (app, channel) = (app.to_owned(), "c".to_owned());
@@ -141,25 +88,26 @@ mod tests {
             app,
             name: "channel_occupied",
             channel,
+            event: "{}".to_owned(),
             time_ms: 0,
         }
     }
 
     #[test]
     fn takes_one_app_at_a_time_in_order() {
-        let store = store();
-        for (app, id) in [("1", 0), ("2", 1), ("1", 2), ("3", 3)] {
+        let store = NoticeStore::default();
+        for (app, id) in [("1", 0), ("2", 1), ("1", 2)] {
             store.offer(notice(app, id));
         }
         let ids = |batch: Vec<Notice>| batch.into_iter().map(|n| n.id).collect::<Vec<_>>();
         assert_eq!(ids(store.take_batch()), ["0", "2"]);
         assert_eq!(ids(store.take_batch()), ["1"]);
-        assert!(store.take_batch().is_empty(), "nobody wants to hear of app 3");
+        assert!(store.take_batch().is_empty());
     }
 
     #[test]
     fn drops_and_counts_what_is_too_much() {
-        let store = store();
+        let store = NoticeStore::default();
         for id in 0..=WAITING {
             store.offer(notice("1", id));
         }

@@ -9,7 +9,7 @@ use jackfield_hub::doors::{Answer, Authorizer, Claim, DoorError, Refusal, Verdic
 use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre};
 
-use crate::bindings::hot::exports::jackfield::auth::{api_request, client_event, connect, subscribe};
+use crate::bindings::hot::exports::jackfield::auth::{api_request, client_event, connect, signin, subscribe};
 use crate::bindings::hot::jackfield::auth::claims;
 use crate::context::Context;
 use crate::imports::cleaned;
@@ -24,6 +24,7 @@ use crate::slot::Slot;
 pub(crate) struct Auth {
     connect: Option<connect::Guest>,
     subscribe: Option<subscribe::Guest>,
+    signin: Option<signin::Guest>,
     client_event: Option<client_event::Guest>,
     api_request: Option<api_request::Guest>,
 }
@@ -88,6 +89,13 @@ fn ask(live: &mut Live<Auth>, claim: &Claim) -> wasmtime::Result<claims::Verdict
                 .as_ref()
                 .map(|guest| guest.call_check(store, client, lend::subscribe(request)))
         }
+        Claim::Signin(request) => {
+            let client = lend::connection(&request.client, &headers);
+            let request = lend::signin(request);
+            door.signin
+                .as_ref()
+                .map(|guest| guest.call_check(store, client, request))
+        }
         Claim::ClientEvent(event) => {
             let client = lend::connection(&event.client, &headers);
             door.client_event
@@ -107,6 +115,7 @@ impl Door for Auth {
     const INTERFACES: &'static [&'static str] = &[
         "jackfield:auth/connect",
         "jackfield:auth/subscribe",
+        "jackfield:auth/signin",
         "jackfield:auth/client-event",
         "jackfield:auth/api-request",
     ];
@@ -120,6 +129,7 @@ impl Door for Auth {
         Ok(Found {
             connect: optional(pre, "jackfield:auth/connect", connect::GuestIndices::new)?,
             subscribe: optional(pre, "jackfield:auth/subscribe", subscribe::GuestIndices::new)?,
+            signin: optional(pre, "jackfield:auth/signin", signin::GuestIndices::new)?,
             client_event: optional(pre, "jackfield:auth/client-event", client_event::GuestIndices::new)?,
             api_request: optional(pre, "jackfield:auth/api-request", api_request::GuestIndices::new)?,
         })
@@ -129,6 +139,7 @@ impl Door for Auth {
 struct Found {
     connect: Option<connect::GuestIndices>,
     subscribe: Option<subscribe::GuestIndices>,
+    signin: Option<signin::GuestIndices>,
     client_event: Option<client_event::GuestIndices>,
     api_request: Option<api_request::GuestIndices>,
 }
@@ -143,6 +154,11 @@ impl FoundDoor<Auth> for Found {
                 .transpose()?,
             subscribe: self
                 .subscribe
+                .as_ref()
+                .map(|found| found.load(&mut *store, instance))
+                .transpose()?,
+            signin: self
+                .signin
                 .as_ref()
                 .map(|found| found.load(&mut *store, instance))
                 .transpose()?,

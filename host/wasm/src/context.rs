@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use jackfield_hub::{Apps, Topic};
+use jackfield_hub::Apps;
 use parking_lot::Mutex;
 use rustix::time::{ClockId, clock_gettime};
 use wasmtime::{Store, StoreLimits, StoreLimitsBuilder, UpdateDeadline};
@@ -64,7 +64,7 @@ pub(crate) struct Context {
 #[derive(Debug)]
 pub(crate) enum Told {
     Confirmed(Vec<u64>),
-    Following(Vec<Topic>),
+    Following(Vec<String>),
     State(Option<String>),
 }
 

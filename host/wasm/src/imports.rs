@@ -4,7 +4,6 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use jackfield_hub::Topic;
 use jackfield_protocol::signature;
 use wasmtime::{Result, bail};
 
@@ -93,9 +92,7 @@ impl cluster::Host for Context {
     }
 
     fn following(&mut self, topics: Vec<String>) -> Result<()> {
-        self.tell(Told::Following(
-            topics.iter().map(|topic| Topic::from_adapter(topic)).collect(),
-        ))
+        self.tell(Told::Following(topics))
     }
 
     fn state(&mut self, status: cluster::Status) -> Result<()> {

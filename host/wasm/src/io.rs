@@ -16,7 +16,7 @@ use wasmtime::component::InstancePre;
 
 use crate::auth::{Auth, optional};
 use crate::bindings::hot::jackfield::auth::claims;
-use crate::bindings::io::exports::jackfield::auth::{api_request, client_event, connect, subscribe};
+use crate::bindings::io::exports::jackfield::auth::{api_request, client_event, connect, signin, subscribe};
 use crate::bindings::io::exports::jackfield::plugin::lifecycle;
 use crate::context::{Context, io_store};
 use crate::imports::cleaned;
@@ -35,6 +35,7 @@ struct Fiber {
     store: Store<Context>,
     connect: Option<connect::Guest>,
     subscribe: Option<subscribe::Guest>,
+    signin: Option<signin::Guest>,
     client_event: Option<client_event::Guest>,
     api_request: Option<api_request::Guest>,
 }
@@ -134,6 +135,7 @@ async fn instantiate(plugin: &Plugin<Auth>) -> Result<Fiber, String> {
     Ok(Fiber {
         connect: guest!(connect, "jackfield:auth/connect"),
         subscribe: guest!(subscribe, "jackfield:auth/subscribe"),
+        signin: guest!(signin, "jackfield:auth/signin"),
         client_event: guest!(client_event, "jackfield:auth/client-event"),
         api_request: guest!(api_request, "jackfield:auth/api-request"),
         store,
@@ -144,28 +146,40 @@ impl Fiber {
     async fn put(&mut self, claim: &Claim) -> wasmtime::Result<claims::Verdict> {
         let store = &mut self.store;
         let headers = lend::headers(claim);
-        match (
-            claim,
-            &self.connect,
-            &self.subscribe,
-            &self.client_event,
-            &self.api_request,
-        ) {
-            (Claim::Connect(client), Some(guest), ..) => {
+        match claim {
+            Claim::Connect(client) => {
+                let Some(guest) = &self.connect else {
+                    return Ok(claims::Verdict::Pass);
+                };
                 guest.call_check(store, lend::connection(client, &headers)).await
             }
-            (Claim::Subscribe(request), _, Some(guest), ..) => {
+            Claim::Subscribe(request) => {
+                let Some(guest) = &self.subscribe else {
+                    return Ok(claims::Verdict::Pass);
+                };
                 let client = lend::connection(&request.client, &headers);
                 guest.call_check(store, client, lend::subscribe(request)).await
             }
-            (Claim::ClientEvent(event), _, _, Some(guest), _) => {
+            Claim::Signin(request) => {
+                let Some(guest) = &self.signin else {
+                    return Ok(claims::Verdict::Pass);
+                };
+                let client = lend::connection(&request.client, &headers);
+                guest.call_check(store, client, lend::signin(request)).await
+            }
+            Claim::ClientEvent(event) => {
+                let Some(guest) = &self.client_event else {
+                    return Ok(claims::Verdict::Pass);
+                };
                 let client = lend::connection(&event.client, &headers);
                 guest.call_check(store, client, lend::client_event(event)).await
             }
-            (Claim::ApiRequest(request), .., Some(guest)) => {
+            Claim::ApiRequest(request) => {
+                let Some(guest) = &self.api_request else {
+                    return Ok(claims::Verdict::Pass);
+                };
                 guest.call_check(store, lend::request(request, &headers)).await
             }
-            _ => Ok(claims::Verdict::Pass),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The hub's words lent to a guest in the contract's words: borrowed, so that a call copies bytes once, into the guest.
 
 use jackfield_hub::App;
-use jackfield_hub::doors::{ApiRequest, Claim, Client, ClientEvent, SubscribeRequest};
+use jackfield_hub::doors::{ApiRequest, Claim, Client, ClientEvent, SigninRequest, SubscribeRequest};
 
 use crate::bindings::hot::jackfield::auth::claims;
 use crate::bindings::hot::jackfield::types::types;
@@ -12,6 +12,7 @@ pub(crate) fn headers(claim: &Claim) -> Vec<types::HeaderParam<'_>> {
         Claim::Connect(client) => &client.headers,
         Claim::Subscribe(request) => &request.client.headers,
         Claim::ClientEvent(event) => &event.client.headers,
+        Claim::Signin(request) => &request.client.headers,
         Claim::ApiRequest(request) => &request.headers,
     })
 }
@@ -53,6 +54,13 @@ pub(crate) fn subscribe(request: &SubscribeRequest) -> claims::SubscribeRequest<
         channel: channel.as_str(),
         auth,
         channel_data: channel_data.as_deref(),
+    }
+}
+
+pub(crate) fn signin(request: &SigninRequest) -> claims::SigninRequest<'_> {
+    claims::SigninRequest {
+        auth: &request.auth,
+        user_data: &request.user_data,
     }
 }
 

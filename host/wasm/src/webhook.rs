@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use jackfield_hub::App;
 use jackfield_hub::doors::{Answer, DoorError, Notice, WebhookCall, WebhookSink};
-use serde_json::json;
 use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre};
 
@@ -74,12 +73,7 @@ fn prepare(
             headers,
         })
         .collect();
-    let bodies: Vec<String> = notices.iter().map(event_of).collect();
-    let notices: Vec<sink::Notice<'_>> = notices
-        .iter()
-        .zip(&bodies)
-        .map(|(notice, event)| lend(notice, event))
-        .collect();
+    let notices: Vec<sink::Notice<'_>> = notices.iter().map(lend).collect();
     live.door
         .guest
         .call_prepare(&mut live.store, lend::app(app), &endpoints, &notices)
@@ -102,16 +96,12 @@ impl FoundDoor<Webhook> for sink::GuestIndices {
     }
 }
 
-/// The event as the Pusher protocol words it ("Webhooks").
-fn event_of(notice: &Notice) -> String {
-    json!({ "name": notice.name, "channel": notice.channel }).to_string()
-}
-
-fn lend<'a>(notice: &'a Notice, event: &'a str) -> sink::Notice<'a> {
+fn lend(notice: &Notice) -> sink::Notice<'_> {
     let Notice {
         id,
         name,
         channel,
+        event,
         time_ms,
         ..
     } = notice;

@@ -1,7 +1,7 @@
 //! May this client subscribe? Yes to public channels; to private and presence channels with a signature that the app's
 //! server made for this socket, this channel and (presence) this user.
 
-use jackfield_sdk::{Connection, SubscribeRequest, host};
+use jackfield_sdk::{Connection, SubscribeRequest};
 
 /// Checks a subscription, with `text` as working memory. An error is for the client's developer.
 pub(crate) fn check(client: &Connection, request: &SubscribeRequest, text: &mut String) -> Result<(), String> {
@@ -9,7 +9,7 @@ pub(crate) fn check(client: &Connection, request: &SubscribeRequest, text: &mut 
     if !is_presence && !request.channel.starts_with("private-") {
         return Ok(());
     }
-    let signature = signature(client, request)?;
+    let signature = crate::signature(client, &request.auth, &request.channel)?;
     text.clear();
     text.push_str(&client.socket_id);
     text.push(':');
@@ -19,28 +19,7 @@ pub(crate) fn check(client: &Connection, request: &SubscribeRequest, text: &mut 
         text.push(':');
         text.push_str(data);
     }
-    if host::verify(&client.app.id, text.as_bytes(), signature) {
-        Ok(())
-    } else {
-        Err(format!(
-            "invalid signature: sign {text} with HMAC-SHA256 under the app's secret"
-        ))
-    }
-}
-
-/// The signature in `auth`, which has the form `KEY:SIGNATURE`.
-fn signature<'a>(client: &Connection, request: &'a SubscribeRequest) -> Result<&'a str, String> {
-    if request.auth.is_empty() {
-        return Err(format!("{} needs `auth`, and none was sent", request.channel));
-    }
-    match request.auth.split_once(':') {
-        Some((key, _)) if key != client.app.key => Err(format!(
-            "`auth` begins with another app's key; this connection is to {}",
-            client.app.key
-        )),
-        Some((_, signature)) if crate::is_signature(signature) => Ok(signature),
-        _ => Err("`auth` has to be KEY:SIGNATURE, the signature 64 lower-case hexadecimal digits".to_owned()),
-    }
+    crate::verify(client, text, signature)
 }
 
 #[cfg(test)]

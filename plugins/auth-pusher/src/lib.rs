@@ -4,11 +4,14 @@
 //! It stands at the end of the default chain, so it has an answer to every question and never passes. It is asked on
 //! every subscription and every publish: questions are answered without a copy where nothing has to be decoded.
 
-use jackfield_sdk::{ApiRequest, Auth, ClientEvent, Connection, SubscribeRequest, Verdict, export_auth, no_settings};
+use jackfield_sdk::{
+    ApiRequest, Auth, ClientEvent, Connection, SigninRequest, SubscribeRequest, Verdict, export_auth, host, no_settings,
+};
 
 mod channel;
 mod query;
 mod request;
+mod signin;
 
 /// Pusher's own rules.
 #[derive(Debug, Default)]
@@ -30,6 +33,10 @@ impl Auth for Pusher {
         verdict(channel::check(client, request, &mut self.text))
     }
 
+    fn signin(&mut self, client: &Connection, request: &SigninRequest) -> Verdict {
+        verdict(signin::check(client, request, &mut self.text))
+    }
+
     fn client_event(&mut self, _client: &Connection, _event: &ClientEvent) -> Verdict {
         Verdict::allow()
     }
@@ -46,6 +53,31 @@ fn verdict(check: Result<(), String>) -> Verdict {
         Ok(()) => Verdict::allow(),
         Err(message) => Verdict::refuse(401, message),
     }
+}
+
+/// The signature in `auth`, which has the form `KEY:SIGNATURE`. `what` needs it.
+fn signature<'a>(client: &Connection, auth: &'a str, what: &str) -> Result<&'a str, String> {
+    if auth.is_empty() {
+        return Err(format!("{what} needs `auth`, and none was sent"));
+    }
+    match auth.split_once(':') {
+        Some((key, _)) if key != client.app.key => Err(format!(
+            "`auth` begins with another app's key; this connection is to {}",
+            client.app.key
+        )),
+        Some((_, signature)) if is_signature(signature) => Ok(signature),
+        _ => Err("`auth` has to be KEY:SIGNATURE, the signature 64 lower-case hexadecimal digits".to_owned()),
+    }
+}
+
+/// Whether the app's secret made this signature of `text`.
+fn verify(client: &Connection, text: &str, signature: &str) -> Result<(), String> {
+    if host::verify(&client.app.id, text.as_bytes(), signature) {
+        return Ok(());
+    }
+    Err(format!(
+        "invalid signature: sign {text} with HMAC-SHA256 under the app's secret"
+    ))
 }
 
 /// Whether a text has the form of a signature. The host would refuse it anyway; this tells its sender what is wrong.

@@ -11,7 +11,7 @@ use jackfield_hub::doors::{
     AdapterRequest, Answer, ApiRequest, Claim, Client, ClientEvent, DoorError, Envelope, Notice, Question, Rule,
     SubscribeRequest, Traffic, Verdict,
 };
-use jackfield_hub::{App, Apps, Endpoint, Policy, Secret, Topic};
+use jackfield_hub::{App, Apps, Endpoint, Policy, Rules, Secret, Topic};
 use jackfield_protocol::names::{ChannelName, EventName};
 use jackfield_protocol::signature::{Credentials, sign_api_request};
 use jackfield_stores::AppTable;
@@ -105,11 +105,15 @@ fn client() -> Result<(Arc<dyn Apps>, Arc<Client>)> {
         events: Vec::new(),
         headers: Vec::new(),
     }];
+    let rules = Rules {
+        client_event: RULE,
+        publish: RULE,
+        read: RULE,
+    };
     let policy = Policy {
-        client_events: true,
-        client_event_rule: RULE,
-        publish_rule: RULE,
+        rules,
         webhooks,
+        ..Policy::default()
     };
     let apps = Arc::new(AppTable::new([App::new(
         "1001",
@@ -187,6 +191,7 @@ fn notice() -> Vec<Notice> {
         app: "1001".to_owned(),
         name: "channel_occupied",
         channel: "lobby".to_owned(),
+        event: r#"{"name":"channel_occupied","channel":"lobby"}"#.to_owned(),
         time_ms: 1,
     }]
 }
@@ -197,6 +202,6 @@ struct Ignored;
 impl Traffic for Ignored {
     fn confirmed(&self, _tickets: &[u64]) {}
     fn failed(&self, _tickets: &[u64], _error: &DoorError) {}
-    fn following(&self, _topics: &[Topic]) {}
+    fn following(&self, _topics: &[String]) {}
     fn state(&self, _degraded: Option<String>) {}
 }

@@ -15,6 +15,8 @@ pub(crate) struct Client {
     pub(crate) socket: WebSocketStream<TcpStream>,
     /// Empty if the greeting was not awaited.
     pub(crate) socket_id: String,
+    /// How many subscribers there were, as heard. Kept aside, because counts may come between any two messages.
+    pub(crate) counts: Vec<(String, u64)>,
 }
 
 /// What came from the server.
@@ -64,7 +66,11 @@ impl Client {
     pub(crate) async fn upgraded(stream: TcpStream) -> Self {
         let socket = WebSocketStream::from_raw_socket(stream, Role::Client, None).await;
         let socket_id = String::new();
-        Self { socket, socket_id }
+        Self {
+            socket,
+            socket_id,
+            counts: Vec::new(),
+        }
     }
 
     async fn over(stream: TcpStream, path: &str) -> Self {
@@ -74,7 +80,11 @@ impl Client {
         let handshake = in_time("the upgrade", client_async_with_config(url, stream, Some(config)));
         let (socket, _) = handshake.await.expect("the server upgrades");
         let socket_id = String::new();
-        Self { socket, socket_id }
+        Self {
+            socket,
+            socket_id,
+            counts: Vec::new(),
+        }
     }
 
     pub(crate) async fn send(&mut self, message: Value) {
@@ -92,7 +102,15 @@ impl Client {
         loop {
             match in_time("a frame", self.socket.next()).await {
                 Some(Ok(Message::Text(text))) => {
-                    return Heard::Text(serde_json::from_str(&text).expect("texts are JSON"));
+                    let message: Value = serde_json::from_str(&text).expect("texts are JSON");
+                    if message["event"] != "pusher_internal:subscription_count" {
+                        return Heard::Text(message);
+                    }
+                    let channel = message["channel"].as_str().expect("counts are of a channel").to_owned();
+                    let count = data(&message)["subscription_count"]
+                        .as_u64()
+                        .expect("a count is a number");
+                    self.counts.push((channel, count));
                 }
                 Some(Ok(Message::Pong(payload))) => return Heard::Pong(payload.to_vec()),
                 Some(Ok(Message::Close(frame))) => {

@@ -1,19 +1,23 @@
 //! The hub and its shards together, over an adapter that does what the test says.
 
+mod channels;
+mod members;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use jackfield_protocol::names::{ChannelName, SocketId};
+use jackfield_protocol::names::{ChannelKind, ChannelName, SocketId};
+use jackfield_protocol::pusher::session::Member;
 use parking_lot::Mutex;
 
-use super::{Event, Hub, LINGER_MS, PublishError};
+use super::{Event, HOLD_MS, Hub, JoinError, PublishError};
 use crate::doors::{
     Adapter, AdapterRequest, Answer, Authorizer, Claim, Client, Decision, DoorError, Limiter, Notice, NoticeQueue,
-    Question, Rule, Traffic, Verdict,
+    Question, Traffic, Verdict,
 };
-use crate::shard::{Change, Shard, ShardHandle, Subscription};
-use crate::{App, Gate, Grant, OutboxLimits, Pass, Policy, Secret, Toll, Topic};
+use crate::shard::{Joined, Late, Shard, ShardHandle, Subscribe};
+use crate::{App, Apps, Endpoint, Gate, Grant, OutboxLimits, Pass, Policy, Secret, Toll, Topic};
 
 /// Confirms everything, or nothing while `silent`; keeps what it was asked.
 #[derive(Default)]
@@ -39,7 +43,7 @@ impl Adapter for Line {
                 AdapterRequest::Publish(envelope) => traffic.confirmed(&[envelope.ticket]),
                 AdapterRequest::Follow(topic) => {
                     self.asked.lock().push(format!("follow {}", topic.as_str()));
-                    traffic.following(&[topic]);
+                    traffic.following(&[topic.as_str().to_owned()]);
                 }
                 AdapterRequest::Unfollow(topic) => self.asked.lock().push(format!("unfollow {}", topic.as_str())),
             }
@@ -75,6 +79,24 @@ impl Limiter for Open {
     }
 }
 
+struct OneApp(Arc<App>);
+
+impl Apps for OneApp {
+    fn by_id(&self, id: &str) -> Option<Arc<App>> {
+        (id == &*self.0.id).then(|| Arc::clone(&self.0))
+    }
+
+    fn by_key(&self, _key: &str) -> Option<Arc<App>> {
+        None
+    }
+}
+
+/// Whether subscribers are told how many they are.
+enum Counted {
+    Yes,
+    No,
+}
+
 /// A hub with two shards and what belongs to it.
 struct House {
     line: Arc<Line>,
@@ -83,35 +105,44 @@ struct House {
     shards: Vec<Shard<()>>,
     gate: Gate,
     client: Arc<Client>,
+    tickets: u32,
+    now_ms: u64,
 }
 
 impl House {
     fn new(limits: OutboxLimits) -> Self {
+        Self::of(limits, Counted::No)
+    }
+
+    fn of(limits: OutboxLimits, counted: Counted) -> Self {
+        let counted = matches!(counted, Counted::Yes);
         let (line, notices) = (Arc::new(Line::default()), Arc::new(Notices::default()));
         let handles = (0..2).map(|_| ShardHandle::new(|| {})).collect();
+        let endpoint = Endpoint {
+            url: String::new(),
+            events: Vec::new(),
+            headers: Vec::new(),
+        };
+        let policy = Policy {
+            subscription_count: counted,
+            max_presence_members: 3,
+            webhooks: vec![endpoint],
+            ..Policy::default()
+        };
+        let app = Arc::new(App::new("1", "key", Secret::new("s"), policy));
         let hub = Hub::new(
             handles,
             Arc::clone(&line) as _,
             Arc::clone(&notices) as _,
+            Arc::new(OneApp(Arc::clone(&app))),
             "node".to_owned(),
         );
         hub.drive();
         let shards = (0..2)
             .map(|index| Shard::new(index, Arc::clone(&hub), limits))
             .collect();
-        let rule = Rule {
-            amount: 1,
-            period_ms: 1,
-            burst: 1,
-        };
-        let policy = Policy {
-            client_events: true,
-            client_event_rule: rule,
-            publish_rule: rule,
-            webhooks: Vec::new(),
-        };
         let client = Client {
-            app: Arc::new(App::new("1", "key", Secret::new("s"), policy)),
+            app: Arc::clone(&app),
             socket_id: "1.1".to_owned(),
             remote_address: String::new(),
             origin: None,
@@ -126,6 +157,8 @@ impl House {
             shards,
             gate: Gate::new(Arc::new(Open), Arc::new(Open)),
             client: Arc::new(client),
+            tickets: 0,
+            now_ms: 0,
         }
     }
 
@@ -144,14 +177,30 @@ impl House {
     }
 
     fn add(&mut self, shard: usize, id: u32) -> usize {
-        self.shards[shard].add(SocketId { high: id, low: id }, ())
+        self.shards[shard].add(SocketId { high: id, low: id }, ()).slot
     }
 
-    fn join(&mut self, shard: usize, slot: usize, channel: &str) -> Subscription {
+    fn join(&mut self, shard: usize, slot: usize, channel: &str) {
+        self.join_as(shard, slot, channel, None).expect("the line takes it");
+    }
+
+    fn join_as(&mut self, shard: usize, slot: usize, channel: &str, user: Option<&str>) -> Result<(), JoinError> {
         let grant = self.grant();
-        self.shards[shard]
-            .subscribe(slot, &grant, topic(channel), 0)
-            .expect("the line takes it")
+        self.tickets += 1;
+        let member = user.map(|id| Member {
+            user_id: id.to_owned(),
+            user_info: None,
+        });
+        let wish = Subscribe {
+            topic: topic(channel),
+            ticket: self.tickets,
+            member,
+        };
+        self.shards[shard].subscribe(slot, &grant, wish, self.now_ms)
+    }
+
+    fn leave(&mut self, shard: usize, slot: usize, channel: &str) {
+        self.shards[shard].unsubscribe(slot, &topic(channel), self.now_ms);
     }
 
     fn publish(&self, channel: &str, text: &'static str, except: Option<u32>) -> Result<bool, PublishError> {
@@ -160,14 +209,15 @@ impl House {
             topic: topic(channel),
             frame: Bytes::from_static(text.as_bytes()),
             except,
+            kept: topic(channel).channel().is_cache().then(|| text.into()),
         };
-        let mut receipt = self.hub.publish(&self.pass(), vec![event])?;
+        let mut receipt = self.hub.publish(&self.pass(), vec![event], self.now_ms)?;
         Ok(receipt.settled().is_some())
     }
 
     /// Takes a turn of a shard and says what waits for one of its sockets.
     fn hears(&mut self, shard: usize, slot: usize) -> String {
-        self.shards[shard].turn();
+        self.shards[shard].turn(|(), joined| welcome(joined));
         let outbox = self.shards[shard].outbox(slot);
         let mut slices = [std::io::IoSlice::new(&[]); 64];
         let filled = outbox.fill(&mut slices);
@@ -181,157 +231,20 @@ impl House {
     }
 }
 
+/// `+`, then what a presence channel's welcome or a cache holds.
+fn welcome(joined: &Joined) -> Vec<Bytes> {
+    let mut told = vec![Bytes::from_static(b"+")];
+    if joined.topic.channel().kind() == ChannelKind::Presence {
+        told.push(joined.welcome.text.clone().into());
+    }
+    match &joined.welcome.cached {
+        Some(Some(cached)) => told.push(cached.frame.clone()),
+        Some(None) => told.push(Bytes::from_static(b"miss")),
+        None => {}
+    }
+    told
+}
+
 fn topic(channel: &str) -> Topic {
     Topic::new("1", &ChannelName::parse(channel).expect("a good name"))
-}
-
-#[test]
-fn an_event_reaches_every_subscriber_but_the_one_excepted() {
-    let mut house = House::new(OutboxLimits::default());
-    let (a, b, c, d) = (house.add(0, 1), house.add(0, 2), house.add(1, 3), house.add(1, 4));
-    for (shard, slot, channel) in [(0, a, "x"), (0, b, "x"), (1, c, "x"), (1, d, "y")] {
-        assert_eq!(house.join(shard, slot, channel), Subscription::Now);
-    }
-    assert!(house.publish("x", "hello", Some(2)).expect("published"));
-    let heard = [(0, a), (0, b), (1, c), (1, d)].map(|(shard, slot)| house.hears(shard, slot));
-    assert_eq!(heard, ["hello", "", "hello", ""]);
-}
-
-#[test]
-fn a_subscription_waits_until_the_adapter_follows() {
-    let mut house = House::new(OutboxLimits::default());
-    let (a, b) = (house.add(0, 1), house.add(1, 2));
-    house.line.silent.store(true, Ordering::Relaxed);
-    assert_eq!(house.join(0, a, "x"), Subscription::Later);
-    assert_eq!(house.join(1, b, "x"), Subscription::Later);
-    house.shards[1].unsubscribe(b, &topic("x"), 0);
-    house.line.silent.store(false, Ordering::Relaxed);
-    house.hub.drive();
-    assert_eq!(house.shards[0].turn(), [Change::Subscribed(a, topic("x"))]);
-    assert_eq!(house.shards[1].turn(), []);
-    house.publish("x", "now", None).expect("published");
-    assert_eq!(
-        (house.hears(0, a), house.hears(1, b)),
-        ("now".to_owned(), String::new())
-    );
-}
-
-#[test]
-fn a_subscription_that_is_not_confirmed_is_given_up() {
-    let mut house = House::new(OutboxLimits::default());
-    let a = house.add(0, 1);
-    house.line.silent.store(true, Ordering::Relaxed);
-    house.join(0, a, "x");
-    assert_eq!(house.shards[0].expire(4_999), []);
-    assert_eq!(house.shards[0].expire(5_000), [Change::TimedOut(a, topic("x"))]);
-    assert_eq!(house.shards[0].expire(9_999), []);
-    house.line.silent.store(false, Ordering::Relaxed);
-    house.hub.drive();
-    assert_eq!(
-        house.shards[0].turn(),
-        [],
-        "it was given up, and is not confirmed later"
-    );
-}
-
-#[test]
-fn nothing_is_delivered_while_the_adapter_is_degraded() {
-    let mut house = House::new(OutboxLimits::default());
-    let a = house.add(0, 1);
-    house.join(0, a, "x");
-    house.hub.state(Some("the line is cut".to_owned()));
-    let error = house.publish("x", "lost", None).expect_err("refused");
-    assert_eq!(error.to_string(), "nothing was delivered: the line is cut");
-    assert_eq!(house.hears(0, a), "");
-    assert_eq!(house.hub.open_tickets(), 0);
-}
-
-#[test]
-fn an_unconfirmed_publish_is_open_until_its_receipt_is_dropped() {
-    let mut house = House::new(OutboxLimits::default());
-    let a = house.add(0, 1);
-    house.join(0, a, "x");
-    house.line.silent.store(true, Ordering::Relaxed);
-    let event = Event {
-        topic: topic("x"),
-        frame: Bytes::from_static(b"e"),
-        except: None,
-    };
-    let mut receipt = house.hub.publish(&house.pass(), vec![event]).expect("accepted");
-    assert!(receipt.settled().is_none());
-    assert_eq!(house.hub.open_tickets(), 1);
-    drop(receipt);
-    assert_eq!(house.hub.open_tickets(), 0);
-    assert_eq!(house.hears(0, a), "e", "local subscribers had it at once");
-}
-
-// Pusher, "Webhooks": whoever comes back within 3 s causes nothing.
-#[test]
-fn a_channel_lingers_before_it_is_let_go() {
-    let mut house = House::new(OutboxLimits::default());
-    let a = house.add(0, 1);
-    house.join(0, a, "x");
-    house.shards[0].unsubscribe(a, &topic("x"), 1_000);
-    house.hub.sweep(1_000 + LINGER_MS - 1);
-    house.join(0, a, "x");
-    house.hub.sweep(1_000 + LINGER_MS);
-    assert_eq!(*house.line.asked.lock(), ["follow 1/x"]);
-    assert_eq!(*house.notices.0.lock(), ["channel_occupied x"]);
-    house.shards[0].unsubscribe(a, &topic("x"), 10_000);
-    house.hub.sweep(10_000 + LINGER_MS);
-    assert_eq!(*house.line.asked.lock(), ["follow 1/x", "unfollow 1/x"]);
-    assert_eq!(house.hub.channels(), 0);
-    house.join(0, a, "x");
-    assert_eq!(house.notices.0.lock().len(), 2);
-}
-
-#[test]
-fn a_slow_consumer_is_cut_and_nobody_else() {
-    let mut house = House::new(OutboxLimits { bytes: 10, frames: 100 });
-    let (slow, quick) = (house.add(0, 1), house.add(0, 2));
-    house.join(0, slow, "x");
-    house.join(0, quick, "x");
-    for _ in 0..3 {
-        house.publish("x", "12345", None).expect("published");
-        assert_eq!(house.hears(0, quick), "12345");
-    }
-    assert!(house.shards[0].is_closing(slow) && !house.shards[0].is_closing(quick));
-    assert_eq!(house.shards[0].cut, 1);
-    // RFC 6455 §5.5.1: 0x88 is a close frame; 4100 is 0x1004.
-    let farewell = house.shards[0].outbox(slow);
-    let mut slices = [std::io::IoSlice::new(&[]); 2];
-    assert_eq!(farewell.fill(&mut slices), 1);
-    assert_eq!((slices[0][0], slices[0][2], slices[0][3]), (0x88, 0x10, 0x04));
-}
-
-/// Random joins, leaves and departures against a plain model of who is in which channel.
-#[test]
-fn membership_agrees_with_a_plain_model() {
-    let mut house = House::new(OutboxLimits::default());
-    let channels = ["a", "b", "c"];
-    let mut members: Vec<(usize, Vec<bool>)> = (0..12).map(|id| (house.add(0, id), vec![false; 3])).collect();
-    let mut seed: u64 = 7;
-    for round in 0..3_000u32 {
-        seed = seed
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        let (who, channel) = ((seed >> 33) as usize % 12, (seed >> 40) as usize % 3);
-        let slot = members[who].0;
-        if seed >> 60 == 0 {
-            house.shards[0].remove(slot, 0);
-            members[who] = (house.add(0, 1_000 + round), vec![false; 3]);
-        } else if members[who].1[channel] {
-            house.shards[0].unsubscribe(slot, &topic(channels[channel]), 0);
-            members[who].1[channel] = false;
-        } else {
-            house.join(0, slot, channels[channel]);
-            members[who].1[channel] = true;
-        }
-        house.publish(channels[channel], "e", None).expect("published");
-        house.shards[0].turn();
-        for (slot, joined) in &members {
-            let expected = if joined[channel] { "e" } else { "" };
-            assert_eq!(house.hears(0, *slot), expected, "round {round}");
-        }
-    }
 }

@@ -4,12 +4,14 @@
 //! and `pusher:subscription_error`, which the documents lack, an object too, as other servers send it. The publisher's
 //! own data is a string that is passed on as it is and need not be JSON.
 //!
-//! [`event`] runs once per publish, not once per subscriber: wrap its text into a frame and share that.
+//! [`event`] runs once per publish, not once per subscriber: wrap its text into a frame and share that. The last event
+//! of a cache channel is such a text too, sent again as it was.
 
 use std::time::Duration;
 
 use serde_json::value::RawValue;
 
+use super::session::MAX_WATCHLIST;
 use crate::names::{ChannelName, EventName, SocketId};
 
 /// `pusher:connection_established`: the first thing that a client hears.
@@ -22,11 +24,103 @@ pub fn connection_established(socket_id: SocketId, activity_timeout: Duration) -
     Frame::new("pusher:connection_established", data.len()).text(&data)
 }
 
-/// `pusher_internal:subscription_succeeded` of a channel without members.
+/// `pusher_internal:subscription_succeeded` of a channel without members, which is any but a presence channel.
 pub fn subscription_succeeded(channel: &ChannelName) -> String {
     Frame::new("pusher_internal:subscription_succeeded", 0)
         .channel(channel)
         .text("{}")
+}
+
+/// `pusher_internal:subscription_succeeded` of a presence channel: who is there, the new member included.
+///
+/// `members` are distinct users. One without a `user_info` is `null` in the hash, which is what Pusher itself sends
+/// (recorded in public logs of pusher-js); pusher-js and the Java library take any value there.
+pub fn presence_succeeded<'a, M>(channel: &ChannelName, members: M) -> String
+where
+    M: IntoIterator<Item = (&'a str, Option<&'a RawValue>)>,
+{
+    let (mut ids, mut hash, mut count) = (String::new(), String::new(), 0_u64);
+    for (id, info) in members {
+        if count > 0 {
+            ids.push(',');
+            hash.push(',');
+        }
+        let id = quoted(id);
+        ids.push_str(&id);
+        hash.push_str(&id);
+        hash.push(':');
+        hash.push_str(info.unwrap_or(RawValue::NULL).get());
+        count += 1;
+    }
+    let data = format!(r#"{{"presence":{{"ids":[{ids}],"hash":{{{hash}}},"count":{count}}}}}"#);
+    Frame::new("pusher_internal:subscription_succeeded", data.len())
+        .channel(channel)
+        .text(&data)
+}
+
+/// `pusher_internal:member_added`, for everybody but the new member. Without `info` the key `user_info` is left out.
+pub fn member_added(channel: &ChannelName, user_id: &str, info: Option<&RawValue>) -> String {
+    let user_id = quoted(user_id);
+    let data = match info {
+        Some(info) => format!(r#"{{"user_id":{user_id},"user_info":{info}}}"#),
+        None => format!(r#"{{"user_id":{user_id}}}"#),
+    };
+    Frame::new("pusher_internal:member_added", data.len())
+        .channel(channel)
+        .text(&data)
+}
+
+/// `pusher_internal:member_removed`: the last connection of a user has left.
+pub fn member_removed(channel: &ChannelName, user_id: &str) -> String {
+    let data = format!(r#"{{"user_id":{}}}"#, quoted(user_id));
+    Frame::new("pusher_internal:member_removed", data.len())
+        .channel(channel)
+        .text(&data)
+}
+
+/// `pusher_internal:subscription_count`, for every kind of channel but presence.
+pub fn subscription_count(channel: &ChannelName, count: u64) -> String {
+    let data = format!(r#"{{"subscription_count":{count}}}"#);
+    Frame::new("pusher_internal:subscription_count", data.len())
+        .channel(channel)
+        .text(&data)
+}
+
+/// `pusher:cache_miss`: the cache channel has no last event. It has a channel and no data.
+pub fn cache_miss(channel: &ChannelName) -> String {
+    Frame::new("pusher:cache_miss", 0).channel(channel).end()
+}
+
+/// `pusher:signin_success`: `user_data` is the string that was signed.
+///
+/// Clients accept `data` as an object and as a string; it is a string here, as with the other answers to requests.
+pub fn signin_success(user_data: &str) -> String {
+    let data = format!(r#"{{"user_data":{}}}"#, quoted(user_data));
+    Frame::new("pusher:signin_success", data.len()).text(&data)
+}
+
+/// Users of a watchlist, by what has become of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watched<'a, Id> {
+    /// They have a connection now.
+    Online(&'a [Id]),
+    /// They have none any more.
+    Offline(&'a [Id]),
+}
+
+/// `pusher_internal:watchlist_events`: first the present state, later the changes. Empty lists are left out.
+pub fn watchlist_events<Id: AsRef<str>>(events: &[Watched<'_, Id>]) -> String {
+    let event = |event: &Watched<'_, Id>| {
+        let (name, ids) = match event {
+            Watched::Online(ids) => ("online", ids),
+            Watched::Offline(ids) => ("offline", ids),
+        };
+        let ids: Vec<String> = ids.iter().map(|id| quoted(id.as_ref())).collect();
+        (!ids.is_empty()).then(|| format!(r#"{{"name":"{name}","user_ids":[{}]}}"#, ids.join(",")))
+    };
+    let events: Vec<String> = events.iter().filter_map(event).collect();
+    let data = format!(r#"{{"events":[{}]}}"#, events.join(","));
+    Frame::new("pusher_internal:watchlist_events", data.len()).text(&data)
 }
 
 /// `pusher:subscription_error`: `error` is for people, `status` reads like an HTTP status.
@@ -67,14 +161,26 @@ pub fn event(channel: &ChannelName, event: &str, data: &str) -> String {
 }
 
 /// An event from another client. `data` keeps the JSON type in which it came (Pusher protocol, "Client events").
-pub fn client_event(channel: &ChannelName, event: &str, data: &RawValue) -> String {
-    Frame::new(event, data.get().len()).channel(channel).json(data.get())
+///
+/// `user_id` is what the server knows of the sender, on presence channels only: never the sender's own claim.
+pub fn client_event(channel: &ChannelName, event: &str, data: &RawValue, user_id: Option<&str>) -> String {
+    let frame = Frame::new(event, data.get().len()).channel(channel);
+    match user_id {
+        Some(user_id) => frame.user(user_id).json(data.get()),
+        None => frame.json(data.get()),
+    }
 }
 
 /// `pusher:error` 4301: a client event came too soon after others (Pusher protocol, "Error codes").
 pub fn rate_limited(event: &EventName, retry_after_ms: u64) -> String {
     let message = format!("client event {event} is over the rate limit; try again in {retry_after_ms} ms");
     error(&message, Some(4301))
+}
+
+/// `pusher:error` 4302: the watchlist was longer than the protocol has it (Pusher protocol, "Watchlist events").
+pub fn watchlist_too_long() -> String {
+    let message = format!("the watchlist holds over {MAX_WATCHLIST} user ids; only the first {MAX_WATCHLIST} count");
+    error(&message, Some(4302))
 }
 
 /// A server event under construction: one buffer, written from left to right.
@@ -93,6 +199,12 @@ impl Frame {
     fn channel(mut self, channel: &ChannelName) -> Self {
         self.raw(r#","channel":"#);
         self.string(channel.as_str());
+        self
+    }
+
+    fn user(mut self, id: &str) -> Self {
+        self.raw(r#","user_id":"#);
+        self.string(id);
         self
     }
 
@@ -124,94 +236,9 @@ impl Frame {
     }
 }
 
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     serde_json::to_string(text).expect("writing a string to memory cannot fail")
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::{Value, value::RawValue};
-
-    use super::{
-        Duration, client_event, connection_established, error, event, ping, pong, rate_limited, subscription_error,
-        subscription_succeeded,
-    };
-    use crate::names::{ChannelName, EventName, SocketId};
-
-    fn room() -> ChannelName {
-        ChannelName::parse("private-room").expect("well-formed")
-    }
-
-    // Pusher protocol, "Channels events": which `data` is a string and which an object.
-    #[test]
-    fn frames_read_as_the_documents_show_them() {
-        let id = SocketId { high: 12, low: 34 };
-        let raw = |json: &str| RawValue::from_string(json.into()).expect(json);
-        for (frame, expected) in [
-            (
-                connection_established(id, Duration::from_secs(120)),
-                r#"{"event":"pusher:connection_established","data":"{\"socket_id\":\"12.34\",\"activity_timeout\":120}"}"#,
-            ),
-            (
-                connection_established(id, Duration::from_millis(10)),
-                r#"{"event":"pusher:connection_established","data":"{\"socket_id\":\"12.34\",\"activity_timeout\":1}"}"#,
-            ),
-            (
-                subscription_succeeded(&room()),
-                r#"{"event":"pusher_internal:subscription_succeeded","channel":"private-room","data":"{}"}"#,
-            ),
-            (
-                subscription_error(&room(), "AuthError", "no \"auth\"", 401),
-                r#"{"event":"pusher:subscription_error","channel":"private-room","data":{"type":"AuthError","error":"no \"auth\"","status":401}}"#,
-            ),
-            (
-                error("a \"b\"", None),
-                r#"{"event":"pusher:error","data":{"message":"a \"b\"","code":null}}"#,
-            ),
-            (
-                error("x", Some(4009)),
-                r#"{"event":"pusher:error","data":{"message":"x","code":4009}}"#,
-            ),
-            (
-                rate_limited(&EventName::parse("client-x").expect("well-formed"), 100),
-                r#"{"event":"pusher:error","data":{"message":"client event client-x is over the rate limit; try again in 100 ms","code":4301}}"#,
-            ),
-            (ping(), r#"{"event":"pusher:ping","data":{}}"#),
-            (pong(), r#"{"event":"pusher:pong","data":{}}"#),
-            (
-                event(&room(), "new", ""),
-                r#"{"event":"new","channel":"private-room","data":""}"#,
-            ),
-            (
-                event(&room(), "a\"b", r#"{"x":1}"#),
-                r#"{"event":"a\"b","channel":"private-room","data":"{\"x\":1}"}"#,
-            ),
-            (
-                client_event(&room(), "client-x", &raw(r#"{"a": [1]}"#)),
-                r#"{"event":"client-x","channel":"private-room","data":{"a": [1]}}"#,
-            ),
-            (
-                client_event(&room(), "client-x", &raw(r#""text""#)),
-                r#"{"event":"client-x","channel":"private-room","data":"text"}"#,
-            ),
-        ] {
-            assert_eq!(frame, expected);
-        }
-    }
-
-    // "data: the publisher's string untouched": it survives any content.
-    #[test]
-    fn published_data_arrives_as_it_was_sent() {
-        for data in [
-            "",
-            "not JSON",
-            "null",
-            "\u{0}\u{1f}\n\"\\/",
-            "✓ \u{1f600} \u{2028}",
-            &"\"".repeat(10_000),
-        ] {
-            let frame: Value = serde_json::from_str(&event(&room(), "e", data)).expect("valid JSON");
-            assert_eq!(frame["data"], data);
-        }
-    }
-}
+mod tests;

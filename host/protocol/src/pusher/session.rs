@@ -1,60 +1,38 @@
 //! One client's conversation. Does no I/O: feed it texts and ticks, do what it says.
 //!
 //! It promises an answer to whatever it does not understand, a `pusher:error` that says what would be accepted, and it
-//! holds no more than a bounded list of channels. It knows one client only; who may subscribe is judged elsewhere, so a
-//! channel counts as subscribed from [`Session::subscribed`] on and not before.
+//! holds no more than a bounded list of channels and one user. It knows one client only; who may subscribe or sign in is
+//! judged elsewhere, so a channel counts as subscribed from [`Session::granted`] on and a user as signed in from
+//! [`Session::signed_in`] on, and not before.
 //!
-//! It refuses presence and cache channels and signin for now, and never closes on a mistake that an error can tell.
+//! What it judges itself is what needs no key: names, limits, who a presence member is, whose channel `#server-to-user-`
+//! is, who may send client events. It never closes on a mistake that an error can tell.
 
+mod identity;
 mod incoming;
+mod settings;
+mod subscriptions;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::value::RawValue;
 
 use super::frames;
 use crate::{
     close::Close,
-    names::{ChannelKind, ChannelName, EventName, SocketId},
+    names::{ChannelKind, ChannelName, EventName},
 };
-use incoming::{Complaint, Incoming, SubscribeData, UnsubscribeData};
+use incoming::{Complaint, Incoming, SigninData, SubscribeData, UnsubscribeData};
+use subscriptions::{Subscription, Subscriptions};
 
-/// How many channels a connection may have at once, unless the operator says otherwise.
-///
-/// They are kept in a list that is searched from its front: a page has a handful of channels, and a hundred is still a
-/// matter of microseconds. It also bounds what one client can make the cluster follow.
-pub const DEFAULT_MAX_CHANNELS: usize = 100;
+pub use identity::{MAX_WATCHLIST, Member, User};
+pub use settings::{Features, Limits, Settings};
 
-/// What the operator and the app say about a conversation.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The id that the client gets in its greeting.
-    pub socket_id: SocketId,
-    /// Silence after which the server asks for a sign of life; at least one second.
-    pub activity_timeout: Duration,
-    /// Further silence after which it gives up.
-    pub pong_timeout: Duration,
-    /// Whether the app lets clients send events to each other.
-    pub client_events: bool,
-    /// Largest `data` of a client event, in bytes of its JSON.
-    pub max_event_bytes: usize,
-    /// Most channels at once, asked for or subscribed.
-    pub max_channels: usize,
-}
+/// The nesting that JSON readers commonly accept; serde_json's own limit is the same.
+const MAX_NESTING: usize = 128;
 
-impl Settings {
-    /// Pusher's own values: 120 s of silence, 30 s for a pong, 10 kB an event; client events are off.
-    pub const fn new(socket_id: SocketId) -> Self {
-        Self {
-            socket_id,
-            activity_timeout: Duration::from_secs(120),
-            pong_timeout: Duration::from_secs(30),
-            client_events: false,
-            max_event_bytes: 10 * 1024,
-            max_channels: DEFAULT_MAX_CHANNELS,
-        }
-    }
-}
+/// Pusher protocol, "User authentication": a signin that fails is answered with this code.
+const UNAUTHORIZED: u16 = 4009;
 
 /// What the owner of the connection is to do about a message.
 #[derive(Debug)]
@@ -63,9 +41,10 @@ pub enum Intent {
     Nothing,
     /// Send this text.
     Reply(String),
-    /// Judge the request, then call [`Session::subscribed`] or [`Session::subscription_refused`]; requests for one
-    /// channel in the order in which they came, since a verdict is matched to its request by the channel's name.
+    /// Judge the request, then call [`Session::granted`] or [`Session::subscription_refused`] with its ticket.
     Subscribe(Subscribe),
+    /// Judge the request, then call [`Session::signed_in`] or [`Session::signin_refused`].
+    Signin(Signin),
     /// Take the client out of the channel; it expects no answer.
     Unsubscribe(ChannelName),
     /// Pass the event on to everybody in the channel but this client.
@@ -75,7 +54,7 @@ pub enum Intent {
 }
 
 /// A client asks to hear a channel.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Subscribe {
     /// The channel; the session holds it as pending.
     pub channel: ChannelName,
@@ -83,6 +62,21 @@ pub struct Subscribe {
     pub auth: String,
     /// As sent, byte for byte, because it is part of what was signed.
     pub channel_data: Option<String>,
+    /// Who the client will be in a presence channel, from `channel_data` or else from the signin; none elsewhere.
+    pub member: Option<Member>,
+    /// Tells this request from an earlier or later one for the same channel.
+    pub ticket: u32,
+}
+
+/// A client says who its user is.
+#[derive(Clone, Debug)]
+pub struct Signin {
+    /// `KEY:SIGNATURE` as sent, not verified.
+    pub auth: String,
+    /// As sent, byte for byte, because it was signed.
+    pub user_data: String,
+    /// What `user_data` says.
+    pub user: User,
 }
 
 /// A client's event for the other subscribers of a channel. It has passed every check but the rate limit.
@@ -94,6 +88,8 @@ pub struct ClientEvent {
     pub event: EventName,
     /// Any JSON, to be relayed in the type in which it came.
     pub data: Box<RawValue>,
+    /// Who the sender is, on presence channels: from its authorised subscription, never from the event.
+    pub user_id: Option<String>,
 }
 
 /// What is due.
@@ -111,27 +107,29 @@ pub enum Tick {
 #[derive(Debug)]
 pub struct Session {
     settings: Settings,
-    /// In the order of asking. A list, because most connections have one or two.
-    subscriptions: Vec<Subscription>,
+    subscriptions: Subscriptions,
+    /// Boxed, because most connections never sign in.
+    user: Option<Box<User>>,
     last_heard: Instant,
     /// When a sign of life was asked for, if none has come since.
     pinged: Option<Instant>,
-}
-
-#[derive(Debug)]
-struct Subscription {
-    channel: ChannelName,
-    granted: bool,
+    /// Until when the client has to show who it is, if it still has to.
+    authenticate_by: Option<Instant>,
 }
 
 impl Session {
     /// Starts the conversation with a client that has just connected.
-    pub const fn new(settings: Settings, now: Instant) -> Self {
+    pub fn new(settings: Settings, now: Instant) -> Self {
+        let authenticate_by = settings
+            .user_authentication_timeout
+            .and_then(|timeout| now.checked_add(timeout));
         Self {
             settings,
-            subscriptions: Vec::new(),
+            subscriptions: Subscriptions::new(),
+            user: None,
             last_heard: now,
             pinged: None,
+            authenticate_by,
         }
     }
 
@@ -155,6 +153,9 @@ impl Session {
 
     /// Says what is due by now. Call it about once a second.
     pub fn tick(&mut self, now: Instant) -> Tick {
+        if self.authenticate_by.is_some_and(|end| end <= now) {
+            return Tick::Close(Close::Unauthorized);
+        }
         let since = |then| now.saturating_duration_since(then);
         match self.pinged {
             Some(pinged) if since(pinged) >= self.settings.pong_timeout => Tick::Close(Close::PongMissing),
@@ -166,25 +167,69 @@ impl Session {
         }
     }
 
-    /// Notes that a subscription was granted; the text tells the client.
+    /// Notes that a subscription was granted. Tell the client so, with [`frames::subscription_succeeded`] or
+    /// [`frames::presence_succeeded`].
     ///
-    /// `None` if it is not pending any more: the client has unsubscribed meanwhile and must hear nothing.
-    pub fn subscribed(&mut self, channel: &ChannelName) -> Option<String> {
-        let pending = self
-            .subscriptions
-            .iter_mut()
-            .find(|known| known.channel == *channel && !known.granted)?;
-        pending.granted = true;
-        Some(frames::subscription_succeeded(channel))
+    /// False if the request is not pending any more: the client has unsubscribed meanwhile and must hear nothing.
+    pub fn granted(&mut self, channel: &ChannelName, ticket: u32) -> bool {
+        let granted = self.subscriptions.grant(channel, ticket);
+        // Pusher documents, "Authorized connections": a private or presence channel will do in place of a signin.
+        if granted && channel.needs_auth() {
+            self.authenticate_by = None;
+        }
+        granted
     }
 
-    /// Forgets a channel whose subscription was refused or revoked; the text tells the client why.
+    /// Forgets a channel whose subscription was refused; the text tells the client why.
     ///
     /// `status` reads like an HTTP status: 401 or 403 for a bad signature, 503 when the cluster cannot follow, …
-    /// Harmless when the client has unsubscribed meanwhile: clients ignore errors of channels that they left.
-    pub fn subscription_refused(&mut self, channel: &ChannelName, status: u16, error: &str) -> String {
-        self.forget(channel);
-        frames::subscription_error(channel, refusal_kind(status), error, status)
+    /// None if the request is not pending any more.
+    pub fn subscription_refused(
+        &mut self,
+        channel: &ChannelName,
+        ticket: u32,
+        status: u16,
+        error: &str,
+    ) -> Option<String> {
+        if self.pending_ticket(channel) != Some(ticket) {
+            return None;
+        }
+        self.subscription_revoked(channel, status, error)
+    }
+
+    /// Forgets a channel, granted or pending, that the client may not hear any longer; the text tells it why.
+    ///
+    /// None if the client has no such channel.
+    pub fn subscription_revoked(&mut self, channel: &ChannelName, status: u16, error: &str) -> Option<String> {
+        let known = self.subscriptions.forget(channel);
+        known.then(|| frames::subscription_error(channel, refusal_kind(status), error, status))
+    }
+
+    /// Notes that the client is signed in; the texts tell it.
+    ///
+    /// Rule: Pusher protocol, "User authentication": `pusher:signin_success`, and 4302 if the watchlist was cut. Of two
+    /// requests that were judged at the same time the first one counts.
+    pub fn signed_in(&mut self, signin: Signin) -> Vec<String> {
+        if let Err(complaint) = self.check_same_user(&signin.user) {
+            return vec![complaint.coded(UNAUTHORIZED).reply()];
+        }
+        let mut texts = vec![frames::signin_success(&signin.user_data)];
+        if signin.user.watchlist_cut {
+            texts.push(frames::watchlist_too_long());
+        }
+        self.user = Some(Box::new(signin.user));
+        self.authenticate_by = None;
+        texts
+    }
+
+    /// The `pusher:error` 4009 for a signin that was refused.
+    pub fn signin_refused(&self, error: &str) -> String {
+        frames::error(error, Some(UNAUTHORIZED))
+    }
+
+    /// Who is signed in.
+    pub fn user(&self) -> Option<&User> {
+        self.user.as_deref()
     }
 
     /// The `pusher:error` for a client event that the rate limit refused.
@@ -199,16 +244,22 @@ impl Session {
 
     /// Whether the client was told that it is subscribed.
     pub fn is_subscribed(&self, channel: &ChannelName) -> bool {
-        self.subscriptions
-            .iter()
-            .any(|known| known.granted && known.channel == *channel)
+        self.subscription(channel).is_some()
     }
 
-    /// Whether the client still waits for the answer to its request.
-    pub fn is_pending(&self, channel: &ChannelName) -> bool {
-        self.subscriptions
-            .iter()
-            .any(|known| !known.granted && known.channel == *channel)
+    /// The ticket of the request for this channel that still waits for its answer.
+    pub fn pending_ticket(&self, channel: &ChannelName) -> Option<u32> {
+        let known = self.subscriptions.find(channel).filter(|known| !known.granted)?;
+        Some(known.ticket)
+    }
+
+    /// Who the client is in a presence channel to which it is subscribed.
+    pub fn member_id(&self, channel: &ChannelName) -> Option<&str> {
+        self.subscription(channel)?.member_id.as_deref()
+    }
+
+    fn subscription(&self, channel: &ChannelName) -> Option<&Subscription> {
+        self.subscriptions.find(channel).filter(|known| known.granted)
     }
 
     fn act(&mut self, message: &Incoming<'_>) -> Result<Intent, Complaint> {
@@ -217,45 +268,82 @@ impl Session {
             "pusher:pong" => Ok(Intent::Nothing),
             "pusher:subscribe" => self.subscribe(message.data()?),
             "pusher:unsubscribe" => self.unsubscribe(&message.data()?),
-            // Pusher protocol, "User authentication": a signin that fails is answered with 4009.
-            "pusher:signin" => Err(Complaint::with_code("pusher:signin is not supported yet", 4009)),
+            "pusher:signin" => self.signin(message).map_err(|complaint| complaint.coded(UNAUTHORIZED)),
             _ => self.client_event(message),
         }
     }
 
     fn subscribe(&mut self, data: SubscribeData) -> Result<Intent, Complaint> {
-        let channel = ChannelName::parse(&data.channel)?;
-        if let Some(error) = not_supported_yet(&channel) {
-            return Ok(refuse(&channel, 501, error));
-        }
-        if self.is_subscribed(&channel) || self.is_pending(&channel) {
+        let limits = self.settings.limits;
+        let channel = ChannelName::parse_within(&data.channel, limits.max_channel_name_bytes)?;
+        if self.subscriptions.find(&channel).is_some() {
             return Err(Complaint::new(format!("Existing subscription to channel {channel}")));
         }
-        if self.subscriptions.len() >= self.settings.max_channels {
-            let limit = self.settings.max_channels;
-            return Ok(refuse(
-                &channel,
-                429,
-                &format!("this connection is at its limit of {limit} channels"),
-            ));
+        if self.subscriptions.len() >= limits.max_channels {
+            let error = format!("this connection is at its limit of {} channels", limits.max_channels);
+            return Ok(refuse(&channel, 429, &error));
         }
-        // Most connections never need room for a second one, so do not let the list grow to four at once.
-        self.subscriptions.reserve_exact(1);
-        self.subscriptions.push(Subscription {
-            channel: channel.clone(),
-            granted: false,
-        });
-        let auth = data.auth.unwrap_or_default();
+        let member = match self.member(&channel, data.channel_data.as_deref()) {
+            Ok(member) => member,
+            Err((status, complaint)) => return Ok(refuse(&channel, status, complaint.message())),
+        };
+        let member_id = member.as_ref().map(|member| member.user_id.as_str().into());
+        let ticket = self.subscriptions.ask(channel.clone(), member_id);
         Ok(Intent::Subscribe(Subscribe {
             channel,
-            auth,
+            auth: data.auth.unwrap_or_default(),
             channel_data: data.channel_data,
+            member,
+            ticket,
         }))
     }
 
+    /// Who the client will be in `channel`; refused, with a status, where the channel needs to know and cannot.
+    fn member(&self, channel: &ChannelName, channel_data: Option<&str>) -> Result<Option<Member>, (u16, Complaint)> {
+        let limit = self.settings.limits.max_presence_member_bytes;
+        let malformed = |complaint| (400, complaint);
+        let stranger = |why: &'static str| Err((401, Complaint::new(why)));
+        match (channel.kind(), channel_data, self.user.as_deref()) {
+            (ChannelKind::Public | ChannelKind::Private | ChannelKind::PrivateEncrypted, ..) => Ok(None),
+            // Pusher documents, "Presence channels": `channel_data` overrides the user of the signin.
+            (ChannelKind::Presence, Some(data), _) => Member::parse(data, limit).map(Some).map_err(malformed),
+            (ChannelKind::Presence, None, Some(user)) => Member::signed_in(user, limit).map(Some).map_err(malformed),
+            (ChannelKind::Presence, None, None) => {
+                stranger("a presence channel needs `channel_data` with a `user_id`, or a client that is signed in")
+            }
+            // Pusher protocol, "User authentication": nobody hears what the server says to somebody else.
+            (ChannelKind::ServerToUser, _, Some(user)) if channel.server_user() == Some(&user.id) => Ok(None),
+            (ChannelKind::ServerToUser, ..) => stranger("this connection is not signed in as that user"),
+        }
+    }
+
+    fn signin(&self, message: &Incoming<'_>) -> Result<Intent, Complaint> {
+        let Settings { features, limits, .. } = &self.settings;
+        if !features.user_authentication {
+            return Err(Complaint::new("user authentication is not enabled for this app"));
+        }
+        let SigninData { auth, user_data } = message.data()?;
+        let mut user = User::parse(&user_data, limits.max_event_bytes)?;
+        if features.watchlist {
+            user = user.watching(&user_data)?;
+        }
+        self.check_same_user(&user)?;
+        Ok(Intent::Signin(Signin { auth, user_data, user }))
+    }
+
+    /// Pusher protocol, "User authentication": a connection has one user for all its life.
+    fn check_same_user(&self, other: &User) -> Result<(), Complaint> {
+        match &self.user {
+            Some(user) if user.id != other.id => Err(Complaint::new(
+                "this connection is signed in as another user; open a new one to change users",
+            )),
+            _ => Ok(()),
+        }
+    }
+
     fn unsubscribe(&mut self, data: &UnsubscribeData) -> Result<Intent, Complaint> {
-        let channel = ChannelName::parse(&data.channel)?;
-        if self.forget(&channel) {
+        let channel = ChannelName::parse_within(&data.channel, self.settings.limits.max_channel_name_bytes)?;
+        if self.subscriptions.forget(&channel) {
             Ok(Intent::Unsubscribe(channel))
         } else {
             Ok(Intent::Nothing)
@@ -264,51 +352,46 @@ impl Session {
 
     /// Pusher protocol, "Client events": who may send what, in the order in which a developer would find it out.
     fn client_event(&self, message: &Incoming<'_>) -> Result<Intent, Complaint> {
-        let event = EventName::parse(message.event())?;
+        let Settings { features, limits, .. } = &self.settings;
+        let event = EventName::parse_within(message.event(), limits.max_event_name_bytes)?;
         if !event.is_client() {
             return Err(Complaint::new(format!(
-                "unknown event {event}; pusher:subscribe, pusher:unsubscribe, pusher:ping, pusher:pong and names that \
-                 start with client- are accepted"
+                "unknown event {event}; pusher:subscribe, pusher:unsubscribe, pusher:signin, pusher:ping, pusher:pong \
+                 and names that start with client- are accepted"
             )));
         }
         let refuse = |why: &str| Err(Complaint::new(format!("client event {event} was not sent: {why}")));
-        if !self.settings.client_events {
+        if !features.client_events {
             return refuse("client events are not enabled for this app");
         }
         let Some(channel) = message.channel() else {
             return refuse("it names no `channel`");
         };
-        let channel = ChannelName::parse(channel)?;
+        let channel = ChannelName::parse_within(channel, limits.max_channel_name_bytes)?;
         if !channel.needs_auth() {
             return refuse(&format!(
-                "{channel} is public; private and presence channels are accepted"
+                "{channel} is neither private nor presence; only such channels are accepted"
             ));
         }
-        if !self.is_subscribed(&channel) {
+        let Some(subscription) = self.subscription(&channel) else {
             return refuse(&format!("this connection is not subscribed to {channel}"));
-        }
+        };
         let data = message.raw_data();
-        let (bytes, limit) = (data.get().len(), self.settings.max_event_bytes);
+        let (bytes, limit) = (data.get().len(), limits.max_event_bytes);
         if bytes > limit {
             return refuse(&format!(
                 "its `data` is {bytes} bytes of JSON; at most {limit} are accepted"
             ));
         }
-        if incoming::nests_too_deeply(data.get()) {
+        if incoming::nests_too_deeply(data.get(), MAX_NESTING) {
             return refuse("its `data` is nested too deeply; 128 levels are accepted");
         }
         Ok(Intent::ClientEvent(ClientEvent {
             channel,
             event,
             data: data.to_owned(),
+            user_id: subscription.member_id.as_deref().map(str::to_owned),
         }))
-    }
-
-    /// Whether the channel was there to be forgotten.
-    fn forget(&mut self, channel: &ChannelName) -> bool {
-        let before = self.subscriptions.len();
-        self.subscriptions.retain(|known| known.channel != *channel);
-        self.subscriptions.len() < before
     }
 }
 
@@ -316,22 +399,11 @@ fn refuse(channel: &ChannelName, status: u16, error: &str) -> Intent {
     Intent::Reply(frames::subscription_error(channel, refusal_kind(status), error, status))
 }
 
-fn not_supported_yet(channel: &ChannelName) -> Option<&'static str> {
-    if channel.kind() == ChannelKind::Presence {
-        Some("presence channels are not supported yet")
-    } else if channel.is_cache() {
-        Some("cache channels are not supported yet")
-    } else {
-        None
-    }
-}
-
 /// The `type` of a subscription error, for clients that tell errors apart by it. `AuthError` is what pusher-js says.
 const fn refusal_kind(status: u16) -> &'static str {
     match status {
         401 | 403 => "AuthError",
         429 => "LimitReached",
-        501 => "NotSupported",
         503 => "Unavailable",
         _ => "SubscriptionError",
     }

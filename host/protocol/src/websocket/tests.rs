@@ -309,3 +309,18 @@ fn unhex(text: &str) -> Vec<u8> {
     }
     bytes
 }
+
+// What is done with goes at the end of each read, even if no read ever ends where a message does.
+#[test]
+fn nothing_piles_up_between_reads() {
+    let frame = [0x81, 0x82, 0, 0, 0, 0, b'H', b'i'];
+    let mut decoder = Decoder::new(MAX_MESSAGE);
+    decoder.feed(&frame[..4]);
+    for _ in 0..1000 {
+        decoder.feed(&frame[4..]);
+        decoder.feed(&frame[..4]);
+        assert_eq!(decoder.next(), Ok(Some(Message::Text("Hi".into()))));
+        assert_eq!(decoder.next(), Ok(None));
+        assert!(decoder.input.len() <= 4, "{}", decoder.input.len());
+    }
+}

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
-use std::num::NonZeroU64;
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+
+use super::raw_app::RawApp;
 
 /// The whole file.
 #[derive(Debug, Deserialize)]
@@ -23,6 +25,8 @@ pub(super) struct RawConfig {
     pub(super) activity_timeout: NonZeroU64,
     /// Seconds over which connections are closed when the program ends.
     pub(super) shutdown_grace_period: u64,
+    /// The largest message of a client.
+    pub(super) websocket_max_payload_kb: NonZeroUsize,
     pub(super) instance: RawInstance,
     pub(super) adapter: RawAdapter,
     pub(super) auth: RawAuth,
@@ -71,6 +75,15 @@ pub(super) struct RawAuth {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawRateLimiter {
     pub(super) plugin: String,
+    /// Connections that one address may open.
+    pub(super) websocket_rate_limit: Option<RawRule>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawRule {
+    pub(super) max_requests: NonZeroU32,
+    pub(super) window_seconds: NonZeroU32,
 }
 
 #[derive(Debug, Deserialize)]
@@ -87,36 +100,6 @@ pub(super) struct RawMetrics {
     pub(super) port: u16,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawApp {
-    pub(super) id: String,
-    pub(super) key: String,
-    pub(super) secret: String,
-    /// Whether clients may send `client-…` events.
-    #[serde(default)]
-    pub(super) enable_client_messages: bool,
-    /// Client events a second, per connection.
-    #[serde(default = "client_events_per_second")]
-    pub(super) max_client_events_per_second: u32,
-    /// Events a second from the app's server.
-    #[serde(default = "backend_events_per_second")]
-    pub(super) max_backend_events_per_second: u32,
-    #[serde(default)]
-    pub(super) webhooks: Vec<RawWebhook>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawWebhook {
-    pub(super) url: String,
-    /// Empty: all.
-    #[serde(default)]
-    pub(super) event_types: Vec<String>,
-    #[serde(default)]
-    pub(super) headers: BTreeMap<String, String>,
-}
-
 impl Default for RawConfig {
     fn default() -> Self {
         Self {
@@ -126,6 +109,8 @@ impl Default for RawConfig {
             plugins: PathBuf::from("plugins"),
             activity_timeout: NonZeroU64::MIN.saturating_add(119),
             shutdown_grace_period: 10,
+            // An event of 10 KB may be escaped to several times its size.
+            websocket_max_payload_kb: NonZeroUsize::MIN.saturating_add(63),
             instance: RawInstance::default(),
             adapter: RawAdapter::default(),
             auth: RawAuth::default(),
@@ -160,6 +145,7 @@ impl Default for RawRateLimiter {
     fn default() -> Self {
         Self {
             plugin: "rate-limit-local".to_owned(),
+            websocket_rate_limit: None,
         }
     }
 }
@@ -202,18 +188,4 @@ fn from_json(text: &str) -> Result<RawConfig, String> {
     let mut stripped = json_comments::StripComments::new(text.as_bytes());
     stripped.read_to_string(&mut plain).map_err(|error| error.to_string())?;
     serde_json::from_str(&plain).map_err(|error| error.to_string())
-}
-
-/// Pusher's own limit for client events.
-pub(super) const CLIENT_EVENTS_PER_SECOND: u32 = 10;
-
-/// A limit that protects from a runaway server rather than from a busy one.
-pub(super) const BACKEND_EVENTS_PER_SECOND: u32 = 1_000_000;
-
-fn client_events_per_second() -> u32 {
-    CLIENT_EVENTS_PER_SECOND
-}
-
-fn backend_events_per_second() -> u32 {
-    BACKEND_EVENTS_PER_SECOND
 }

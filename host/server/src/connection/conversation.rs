@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jackfield_hub::doors::{self, Answer, Claim, Refusal};
-use jackfield_hub::{Event, Grant, Pass, Subscription, Toll, Topic};
+use jackfield_hub::{Event, Grant, JoinError, Pass, Toll, Topic};
 use jackfield_protocol::close::Close;
 use jackfield_protocol::names::ChannelName;
 use jackfield_protocol::pusher::frames;
-use jackfield_protocol::pusher::session::{ClientEvent, Intent, Subscribe};
+use jackfield_protocol::pusher::session::{ClientEvent, Intent, Signin, Subscribe};
 use jackfield_protocol::websocket::{self, Decoder, Message};
 use tokio::io::{Interest, Ready};
 use tokio::time::Instant;
@@ -39,14 +39,15 @@ pub(super) struct Conversation {
 
 /// A question that has its answer.
 enum Settled {
-    Connect(Result<Grant, Refusal>),
-    Subscribe(ChannelName, Result<Grant, Refusal>),
+    Connect(Result<Option<u64>, Refusal>),
+    Subscribe(Subscribe, Result<Grant, Refusal>),
+    Signin(Signin, Result<Grant, Refusal>),
     ClientEvent(ClientEvent, Result<Pass, Refusal>),
 }
 
 impl Conversation {
     pub(super) fn new(connection: Rc<Connection>, event_loop: Rc<EventLoop>) -> Self {
-        let decoder = Decoder::new(MAX_MESSAGE_BYTES);
+        let decoder = Decoder::new(event_loop.shared.max_message_bytes);
         let backlog = VecDeque::new();
         Self {
             connection,
@@ -61,7 +62,20 @@ impl Conversation {
 
     pub(super) async fn run(mut self, early: Bytes) {
         let claim = Claim::Connect(Arc::clone(&self.connection.client));
-        let answer = self.event_loop.shared.gate.authorize(&claim);
+        let shared = &self.event_loop.shared;
+        let answer = match shared.connect_rule {
+            None => shared
+                .gate
+                .authorize(&claim)
+                .map(|answer| answer.map(|grant| grant.expires_in_ms)),
+            Some(rule) => {
+                let toll = Toll::Connect(Arc::clone(&self.connection.client), rule);
+                shared
+                    .gate
+                    .admit(&claim, toll)
+                    .map(|answer| answer.map(|pass| pass.expires_in_ms))
+            }
+        };
         self.put(answer.map(Settled::Connect));
         self.hear(&early);
         // It is a part of the handshake's whole buffer, which must not live as long as the connection.
@@ -99,7 +113,7 @@ impl Conversation {
             ready = ready(&connection.socket, listens, connection.blocked.get()) => match ready {
                 Ok(ready) => {
                     if connection.blocked.get() && ready.is_writable() {
-                        self.event_loop.write_socket(connection.slot.get());
+                        self.event_loop.write_socket(connection.slot());
                     }
                     if listens && (ready.is_readable() || ready.is_read_closed()) {
                         self.read();
@@ -150,7 +164,7 @@ impl Conversation {
             Message::Ping(data) => {
                 self.event_loop
                     .shard()
-                    .push(connection.slot.get(), websocket::pong_frame(&data));
+                    .push(connection.slot(), websocket::pong_frame(&data));
             }
             Message::Pong => {}
             Message::Binary => self.leave(Close::Unsupported),
@@ -183,12 +197,13 @@ impl Conversation {
             Intent::Nothing => {}
             Intent::Reply(text) => self.connection.say(&self.event_loop, &text),
             Intent::Subscribe(request) => self.ask_to_subscribe(request),
+            Intent::Signin(signin) => self.ask_to_sign_in(signin),
             Intent::Unsubscribe(channel) => {
                 let topic = self.topic(&channel);
                 let now_ms = self.event_loop.shared.now_ms();
                 self.event_loop
                     .shard()
-                    .unsubscribe(self.connection.slot.get(), &topic, now_ms);
+                    .unsubscribe(self.connection.slot(), &topic, now_ms);
                 self.connection
                     .expiries
                     .borrow_mut()
@@ -204,16 +219,29 @@ impl Conversation {
             channel,
             auth,
             channel_data,
-        } = request;
+            ..
+        } = request.clone();
         let client = Arc::clone(&self.connection.client);
         let claim = doors::SubscribeRequest {
             client,
-            channel: channel.clone(),
+            channel,
             auth,
             channel_data,
         };
         let answer = self.event_loop.shared.gate.authorize(&Claim::Subscribe(claim));
-        self.put(answer.map(|answer| Settled::Subscribe(channel, answer)));
+        self.put(answer.map(|answer| Settled::Subscribe(request, answer)));
+    }
+
+    fn ask_to_sign_in(&mut self, signin: Signin) {
+        let Signin { auth, user_data, .. } = signin.clone();
+        let client = Arc::clone(&self.connection.client);
+        let claim = Claim::Signin(doors::SigninRequest {
+            client,
+            auth,
+            user_data,
+        });
+        let answer = self.event_loop.shared.gate.authorize(&claim);
+        self.put(answer.map(|answer| Settled::Signin(signin, answer)));
     }
 
     fn ask_to_send(&mut self, event: ClientEvent) {
@@ -223,6 +251,7 @@ impl Conversation {
             channel,
             event: name,
             data,
+            ..
         } = event.clone();
         let claim = Claim::ClientEvent(doors::ClientEvent {
             client,
@@ -244,18 +273,28 @@ impl Conversation {
 
     fn settle(&mut self, settled: Settled) {
         match settled {
-            Settled::Connect(Ok(grant)) => {
-                self.connection.note_expiry(&grant, None);
+            Settled::Connect(Ok(expires_in_ms)) => {
+                self.connection.note_expiry(expires_in_ms, None);
                 let greeting = self.connection.session.borrow().greet();
                 self.connection.say(&self.event_loop, &greeting);
             }
             Settled::Connect(Err(refusal)) => {
-                let text = frames::error(&refusal.message, Some(refusal.code));
-                self.connection.say(&self.event_loop, &text);
-                self.leave(Close::from_plugin(refusal.code));
+                // A limit's 429 is no close code; 4100 is the one that says: later.
+                let close = match refusal.retry_after_ms {
+                    Some(_) => Close::OverCapacity,
+                    None => Close::from_plugin(refusal.code),
+                };
+                self.connection
+                    .say(&self.event_loop, &frames::error(&refusal.message, Some(close.code())));
+                self.leave(close);
             }
-            Settled::Subscribe(channel, Ok(grant)) => self.subscribe(&channel, &grant),
-            Settled::Subscribe(channel, Err(refusal)) => self.refuse(&channel, refusal.code, &refusal.message),
+            Settled::Subscribe(request, Ok(grant)) => self.subscribe(request, &grant),
+            Settled::Subscribe(request, Err(refusal)) => self.refuse(&request, refusal.code, &refusal.message),
+            Settled::Signin(signin, Ok(grant)) => self.sign_in(signin, &grant),
+            Settled::Signin(_, Err(refusal)) => {
+                let text = self.connection.session.borrow().signin_refused(&refusal.message);
+                self.connection.say(&self.event_loop, &text);
+            }
             Settled::ClientEvent(event, Ok(pass)) => self.publish(&event, &pass),
             Settled::ClientEvent(event, Err(refusal)) => {
                 let session = self.connection.session.borrow();
@@ -268,54 +307,91 @@ impl Conversation {
         }
     }
 
-    fn subscribe(&mut self, channel: &ChannelName, grant: &Grant) {
-        if !self.connection.session.borrow().is_pending(channel) {
+    /// Goes into the channel. The welcome comes with a turn of the shard, in its place among the channel's events.
+    fn subscribe(&mut self, request: Subscribe, grant: &Grant) {
+        if self.connection.session.borrow().pending_ticket(&request.channel) != Some(request.ticket) {
             return;
         }
-        let (slot, now_ms) = (self.connection.slot.get(), self.event_loop.shared.now_ms());
-        let begun = self
-            .event_loop
-            .shard()
-            .subscribe(slot, grant, self.topic(channel), now_ms);
+        let (slot, now_ms) = (self.connection.slot(), self.event_loop.shared.now_ms());
+        let Subscribe {
+            channel,
+            member,
+            ticket,
+            ..
+        } = request.clone();
+        let wish = jackfield_hub::Subscribe {
+            topic: self.topic(&channel),
+            ticket,
+            member,
+        };
+        let begun = self.event_loop.shard().subscribe(slot, grant, wish, now_ms);
         match begun {
-            Ok(begun) => {
-                self.connection.note_expiry(grant, Some(channel));
-                if begun == Subscription::Now {
-                    let text = self.connection.session.borrow_mut().subscribed(channel);
-                    text.into_iter()
-                        .for_each(|text| self.connection.say(&self.event_loop, &text));
-                }
+            Ok(()) => {
+                self.connection.note_expiry(grant.expires_in_ms, Some(&channel));
+                self.event_loop.take_turn();
             }
-            Err(error) => self.refuse(channel, UNAVAILABLE, &error.to_string()),
+            Err(error) => self.refuse(&request, status_of(&error), &error.to_string()),
         }
     }
 
-    fn refuse(&self, channel: &ChannelName, status: u16, error: &str) {
-        let text = self
-            .connection
-            .session
-            .borrow_mut()
-            .subscription_refused(channel, status, error);
-        self.connection.say(&self.event_loop, &text);
+    fn refuse(&self, request: &Subscribe, status: u16, error: &str) {
+        let mut session = self.connection.session.borrow_mut();
+        let text = session.subscription_refused(&request.channel, request.ticket, status, error);
+        drop(session);
+        text.into_iter()
+            .for_each(|text| self.connection.say(&self.event_loop, &text));
+    }
+
+    fn sign_in(&mut self, signin: Signin, grant: &Grant) {
+        let connection = &self.connection;
+        let first = connection.session.borrow().user().is_none();
+        let mut texts = connection.session.borrow_mut().signed_in(signin);
+        if first && let Some(user) = connection.session.borrow().user() {
+            let hub = &self.event_loop.shared.hub;
+            texts.extend(hub.sign_in(&connection.client.app.id, &user.id, connection.place(), &user.watchlist));
+            connection.note_expiry(grant.expires_in_ms, None);
+        }
+        for text in texts {
+            connection.say(&self.event_loop, &text);
+        }
     }
 
     fn publish(&self, event: &ClientEvent, pass: &Pass) {
-        let text = frames::client_event(&event.channel, event.event.as_str(), &event.data);
-        let event = Event {
-            topic: self.topic(&event.channel),
-            frame: websocket::text_frame(text.as_bytes()),
-            // Pusher protocol, "Client events": not delivered to the connection that sent them.
-            except: Some(self.connection.socket_id),
+        let ClientEvent {
+            channel,
+            event: name,
+            data,
+            user_id,
+        } = event;
+        let text = frames::client_event(channel, name.as_str(), data, user_id.as_deref());
+        let (hub, sender) = (&self.event_loop.shared.hub, self.connection.place().socket);
+        let topic = self.topic(channel);
+        // Pusher protocol, "Client events": not delivered to the connection that sent them, and not cached.
+        let (frame, except) = (websocket::text_frame(text.as_bytes()), Some(sender));
+        let published = Event {
+            topic: topic.clone(),
+            frame,
+            except,
+            kept: None,
         };
         // A client event has no answer, so nobody waits for the adapter's confirmation.
-        if let Err(error) = self.event_loop.shared.hub.publish(pass, vec![event]) {
-            self.connection
-                .say(&self.event_loop, &frames::error(&error.to_string(), None));
+        match hub.publish(pass, vec![published], self.event_loop.shared.now_ms()) {
+            Ok(_) => hub.notice_client_event(&topic, event, sender),
+            Err(error) => self
+                .connection
+                .say(&self.event_loop, &frames::error(&error.to_string(), None)),
         }
     }
 
     fn topic(&self, channel: &ChannelName) -> Topic {
         Topic::new(&self.connection.client.app.id, channel)
+    }
+}
+
+fn status_of(error: &JoinError) -> u16 {
+    match error {
+        JoinError::Door(_) => UNAVAILABLE,
+        JoinError::Full(_) => FULL,
     }
 }
 
@@ -350,8 +426,8 @@ async fn until(instant: Option<Instant>) {
     }
 }
 
-/// The largest message of a client: an event of 10 KB may be escaped to several times its size.
-const MAX_MESSAGE_BYTES: usize = 64 << 10;
+/// What `pusher:subscription_error` says of a presence channel with too many members.
+const FULL: u16 = 413;
 
 /// Messages that may wait for an answer before the socket is not read any more: more than a page sends at its start. One
 /// read may add some more: what a 64 KiB buffer holds.

@@ -10,9 +10,6 @@ use serde_json::{error::Category, value::RawValue};
 
 use crate::{names::NameError, pusher::frames};
 
-/// The nesting that JSON readers commonly accept; serde_json's own limit is the same.
-const MAX_NESTING: usize = 128;
-
 /// A message whose outside is well-formed.
 #[derive(Deserialize)]
 pub(super) struct Incoming<'a> {
@@ -28,7 +25,7 @@ impl<'a> Incoming<'a> {
     pub(super) fn parse(text: &'a str) -> Result<Self, Complaint> {
         let expected = "a message must be a JSON object with a string `event`, and where needed `data` and a string \
                         `channel`";
-        object(text, expected)
+        object(text).map_err(|error| malformed(&error, expected))
     }
 
     pub(super) fn event(&self) -> &str {
@@ -49,9 +46,9 @@ impl<'a> Incoming<'a> {
         let raw = self.raw_data().get();
         if raw.starts_with('"') {
             let inner: String = serde_json::from_str(raw).map_err(|_| Complaint::new(T::EXPECTED))?;
-            object(&inner, T::EXPECTED)
+            object(&inner).map_err(|error| malformed(&error, T::EXPECTED))
         } else {
-            object(raw, T::EXPECTED)
+            object(raw).map_err(|error| malformed(&error, T::EXPECTED))
         }
     }
 }
@@ -72,6 +69,16 @@ pub(super) struct SubscribeData {
 impl EventData for SubscribeData {
     const EXPECTED: &'static str = "`data` of pusher:subscribe must be an object with a string `channel`, and where \
                                     needed the strings `auth` and `channel_data`";
+}
+
+#[derive(Deserialize)]
+pub(super) struct SigninData {
+    pub(super) auth: String,
+    pub(super) user_data: String,
+}
+
+impl EventData for SigninData {
+    const EXPECTED: &'static str = "`data` of pusher:signin must be an object with the strings `auth` and `user_data`";
 }
 
 #[derive(Deserialize)]
@@ -99,11 +106,16 @@ impl Complaint {
         }
     }
 
-    pub(super) fn with_code(message: &'static str, code: u16) -> Self {
+    /// The same, with a code of the protocol.
+    pub(super) fn coded(self, code: u16) -> Self {
         Self {
-            message: message.into(),
             code: Some(code),
+            ..self
         }
+    }
+
+    pub(super) fn message(&self) -> &str {
+        &self.message
     }
 
     /// The `pusher:error` that tells the client.
@@ -121,7 +133,7 @@ impl From<NameError> for Complaint {
 /// Whether a receiver's JSON reader might give up on `json`, which is known to be valid.
 ///
 /// Data that is relayed is never built up here, so the reader's own limit does not see it.
-pub(super) fn nests_too_deeply(json: &str) -> bool {
+pub(super) fn nests_too_deeply(json: &str, levels: usize) -> bool {
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
     for byte in json.bytes() {
         match byte {
@@ -130,24 +142,28 @@ pub(super) fn nests_too_deeply(json: &str) -> bool {
             b'"' => in_string = !in_string,
             _ if in_string => {}
             b'[' | b'{' => depth += 1,
-            b']' | b'}' => depth -= 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
             _ => {}
         }
-        if depth > MAX_NESTING {
+        if depth > levels {
             return true;
         }
     }
     false
 }
 
-fn object<'a, T: Deserialize<'a>>(text: &'a str, expected: &'static str) -> Result<T, Complaint> {
-    // A list would pass for an object whose keys come in order.
+/// Reads an object; a list would pass for one whose keys come in order.
+pub(super) fn object<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, serde_json::Error> {
     if text.trim_start().starts_with('[') {
-        return Err(Complaint::new(expected));
+        return Err(serde::de::Error::custom("a list instead of an object"));
     }
-    serde_json::from_str(text).map_err(|error| match error.classify() {
+    serde_json::from_str(text)
+}
+
+fn malformed(error: &serde_json::Error, expected: &'static str) -> Complaint {
+    match error.classify() {
         // These quote the client's text, however long it is.
         Category::Data => Complaint::new(expected),
         Category::Syntax | Category::Eof | Category::Io => Complaint::new(format!("not valid JSON: {error}")),
-    })
+    }
 }

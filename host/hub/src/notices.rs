@@ -1,0 +1,84 @@
+//! What an app's server may want to know, worded and queued.
+//!
+//! Nothing is worded for apps that do not want to hear of it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use jackfield_protocol::names::{ChannelName, SocketId};
+use jackfield_protocol::pusher::session::ClientEvent;
+use jackfield_protocol::pusher::webhooks;
+
+use crate::app::Apps;
+use crate::doors::{Notice, NoticeQueue};
+use crate::topic::Topic;
+
+/// Puts notices into the queue under ids of their own.
+pub(crate) struct Notices {
+    queue: Arc<dyn NoticeQueue>,
+    apps: Arc<dyn Apps>,
+    /// Makes ids unique over restarts and instances.
+    node: String,
+    count: AtomicU64,
+}
+
+impl Notices {
+    pub(crate) fn new(queue: Arc<dyn NoticeQueue>, apps: Arc<dyn Apps>, node: String) -> Self {
+        Self {
+            queue,
+            apps,
+            node,
+            count: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn occupied(&self, topic: &Topic) {
+        self.tell(topic, "channel_occupied", webhooks::channel_occupied);
+    }
+
+    pub(crate) fn vacated(&self, topic: &Topic) {
+        self.tell(topic, "channel_vacated", webhooks::channel_vacated);
+    }
+
+    pub(crate) fn cache_miss(&self, topic: &Topic) {
+        self.tell(topic, "cache_miss", webhooks::cache_miss);
+    }
+
+    pub(crate) fn member_added(&self, topic: &Topic, user_id: &str) {
+        self.tell(topic, "member_added", |channel| {
+            webhooks::member_added(channel, user_id)
+        });
+    }
+
+    pub(crate) fn member_removed(&self, topic: &Topic, user_id: &str) {
+        self.tell(topic, "member_removed", |channel| {
+            webhooks::member_removed(channel, user_id)
+        });
+    }
+
+    pub(crate) fn subscription_count(&self, topic: &Topic, count: u64) {
+        self.tell(topic, "subscription_count", |channel| {
+            webhooks::subscription_count(channel, count)
+        });
+    }
+
+    pub(crate) fn client_event(&self, topic: &Topic, event: &ClientEvent, sender: SocketId) {
+        self.tell(topic, "client_event", |_| webhooks::client_event(event, sender));
+    }
+
+    fn tell(&self, topic: &Topic, name: &'static str, word: impl FnOnce(&ChannelName) -> String) {
+        let app = self.apps.by_id(topic.app());
+        if !app.is_some_and(|app| app.wants(name)) {
+            return;
+        }
+        let k = self.count.fetch_add(1, Ordering::Relaxed);
+        self.queue.offer(Notice {
+            id: format!("{}-{k}", self.node),
+            app: topic.app().to_owned(),
+            name,
+            channel: topic.channel().as_str().to_owned(),
+            event: word(topic.channel()),
+            time_ms: 0,
+        });
+    }
+}

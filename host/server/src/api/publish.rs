@@ -1,0 +1,113 @@
+//! `POST /apps/{id}/events` and `/batch_events`: 200 means that local fan-out is queued and that the adapter confirmed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Path, Request, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use jackfield_hub::{Event, Pass, PublishError, Toll, Topic};
+use jackfield_protocol::names::{ChannelName, SocketId};
+use jackfield_protocol::pusher::api::answers::{self, Counts};
+use jackfield_protocol::pusher::api::{BatchRequest, PublishRequest};
+use jackfield_protocol::pusher::frames;
+use jackfield_protocol::websocket;
+
+use super::questions::counts;
+use super::{authorize, batch_body, event_body, refused, wrong};
+use crate::http::{json_response, refuse_for_now};
+use crate::shared::Shared;
+
+/// `POST /apps/{id}/events`.
+pub(crate) async fn events(State(shared): State<Arc<Shared>>, Path(id): Path<String>, request: Request) -> Response {
+    answer(one(&shared, &id, request).await)
+}
+
+/// `POST /apps/{id}/batch_events`.
+pub(crate) async fn batch(State(shared): State<Arc<Shared>>, Path(id): Path<String>, request: Request) -> Response {
+    answer(several(&shared, &id, request).await)
+}
+
+fn answer(outcome: Result<String, Response>) -> Response {
+    outcome.map_or_else(|refusal| refusal, |body| json_response(StatusCode::OK, &body))
+}
+
+async fn one(shared: &Arc<Shared>, id: &str, request: Request) -> Result<String, Response> {
+    let call = authorize(shared, id, request, event_body).await?;
+    let app = Arc::clone(call.app());
+    let request = PublishRequest::parse(&call.body, &app.policy.publish_limits).map_err(|error| wrong(&error))?;
+    let pass = shared
+        .gate
+        .charge(call.grant, &Toll::Publish(1))
+        .wait()
+        .await
+        .map_err(refused)?;
+    let topics: Vec<Topic> = request
+        .channels
+        .iter()
+        .map(|channel| Topic::new(&app.id, channel))
+        .collect();
+    let events = topics
+        .iter()
+        .map(|topic| event(topic, request.name.as_str(), &request.data, request.socket_id));
+    publish(shared, &pass, events.collect()).await?;
+    let counted = topics.iter().map(|topic| (topic.channel(), counts(shared, topic)));
+    Ok(answers::events(request.info, counted).into_owned())
+}
+
+async fn several(shared: &Arc<Shared>, id: &str, request: Request) -> Result<String, Response> {
+    let call = authorize(shared, id, request, batch_body).await?;
+    let app = Arc::clone(call.app());
+    let BatchRequest { events: wanted } =
+        BatchRequest::parse(&call.body, &app.policy.publish_limits).map_err(|error| wrong(&error))?;
+    let toll = Toll::Publish(wanted.len() as u32);
+    let pass = shared.gate.charge(call.grant, &toll).wait().await.map_err(refused)?;
+    let topic = |channel: &ChannelName| Topic::new(&app.id, channel);
+    let events = wanted
+        .iter()
+        .map(|one| event(&topic(&one.channel), one.name.as_str(), &one.data, one.socket_id));
+    publish(shared, &pass, events.collect()).await?;
+    let counted = wanted.iter().map(|one| {
+        let asked = if one.info.is_empty() {
+            Counts::default()
+        } else {
+            counts(shared, &topic(&one.channel))
+        };
+        (one.info, asked)
+    });
+    Ok(answers::batch(counted).into_owned())
+}
+
+fn event(topic: &Topic, name: &str, data: &str, except: Option<SocketId>) -> Event {
+    let text = frames::event(topic.channel(), name, data);
+    // Pusher documents, "Cache channels": triggers with a socket id, in batches and to several channels are kept too.
+    let kept = topic.channel().is_cache().then(|| data.into());
+    Event {
+        topic: topic.clone(),
+        frame: websocket::text_frame(text.as_bytes()),
+        except,
+        kept,
+    }
+}
+
+async fn publish(shared: &Arc<Shared>, pass: &Pass, events: Vec<Event>) -> Result<(), Response> {
+    let receipt = shared.hub.publish(pass, events, shared.now_ms());
+    let mut receipt = receipt.map_err(|error| unpublished(&error))?;
+    if let Some(settled) = receipt.settled() {
+        return settled.map_err(|error| unpublished(&error));
+    }
+    match tokio::time::timeout(CONFIRMATION_WAIT, receipt.confirmed()).await {
+        Ok(settled) => settled.map_err(|error| unpublished(&error)),
+        Err(_) => Err(refuse_for_now(StatusCode::SERVICE_UNAVAILABLE, UNKNOWN, 1_000)),
+    }
+}
+
+fn unpublished(error: &PublishError) -> Response {
+    refuse_for_now(StatusCode::SERVICE_UNAVAILABLE, &error.to_string(), 1_000)
+}
+
+const UNKNOWN: &str = "the adapter did not confirm in time: delivered on this instance, unknown on others; a retry may \
+                       deliver twice";
+
+/// How long a publisher waits for the adapter.
+const CONFIRMATION_WAIT: Duration = Duration::from_secs(2);
