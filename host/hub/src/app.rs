@@ -70,12 +70,16 @@ pub struct Rules {
 }
 
 /// Where an app's own server wants to be told of notices.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Endpoint {
     /// An `http` or `https` URL.
     pub url: String,
     /// Names of the events wanted; empty means all.
     pub events: Vec<String>,
+    /// How the names of the channels wanted begin and end; empty means any.
+    pub channel_starts_with: String,
+    /// As above.
+    pub channel_ends_with: String,
     /// Headers to send along.
     pub headers: Vec<(String, String)>,
 }
@@ -160,10 +164,11 @@ impl App {
     }
 
     /// Whether anybody wants to hear of this notice.
-    pub fn wants(&self, notice: &str) -> bool {
-        let wants =
-            |endpoint: &Endpoint| endpoint.events.is_empty() || endpoint.events.iter().any(|name| name == notice);
-        self.policy.webhooks.iter().any(wants)
+    pub fn wants(&self, notice: &str, channel: &str) -> bool {
+        self.policy
+            .webhooks
+            .iter()
+            .any(|endpoint| endpoint.wants(notice, channel))
     }
 
     /// Whether `signature` is the hexadecimal HMAC-SHA256 of `message` under this app's secret. Constant time.
@@ -174,6 +179,14 @@ impl App {
     /// The hexadecimal HMAC-SHA256 of `message` under this app's secret.
     pub fn sign(&self, message: &[u8]) -> String {
         signature::hmac_sha256_hex(self.secret.0.as_bytes(), message)
+    }
+}
+
+impl Endpoint {
+    fn wants(&self, notice: &str, channel: &str) -> bool {
+        (self.events.is_empty() || self.events.iter().any(|name| name == notice))
+            && channel.starts_with(&self.channel_starts_with)
+            && channel.ends_with(&self.channel_ends_with)
     }
 }
 

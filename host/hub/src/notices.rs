@@ -68,7 +68,7 @@ impl Notices {
 
     fn tell(&self, topic: &Topic, name: &'static str, word: impl FnOnce(&ChannelName) -> String) {
         let app = self.apps.by_id(topic.app());
-        if !app.is_some_and(|app| app.wants(name)) {
+        if !app.is_some_and(|app| app.wants(name, topic.channel().as_str())) {
             return;
         }
         let k = self.count.fetch_add(1, Ordering::Relaxed);

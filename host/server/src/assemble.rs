@@ -76,6 +76,7 @@ pub fn assemble(config: Config, background: &Runtime) -> Result<Server, StartErr
         hub,
         registry,
         notices,
+        batching: config.batching,
         node: config.node,
         seen_headers: config.seen_headers,
         activity_timeout: config.activity_timeout,

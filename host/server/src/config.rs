@@ -16,7 +16,7 @@ use jackfield_hub::doors::Rule;
 use jackfield_hub::{App, Policy, Secret};
 use jackfield_protocol::pusher::session::Features;
 
-use raw::{RawConfig, RawRule};
+use raw::{RawBatching, RawConfig, RawRule};
 use raw_app::RawApp;
 
 /// What the program needs to know. No option, no default hidden elsewhere.
@@ -36,6 +36,8 @@ pub struct Config {
     pub doors: Doors,
     /// The apps, at least one.
     pub apps: Vec<App>,
+    /// How notices are gathered into webhooks.
+    pub batching: Batching,
     /// Headers of handshakes and requests that auth plugins see, in lower case.
     pub seen_headers: Vec<String>,
     /// The largest message of a client.
@@ -63,6 +65,15 @@ pub struct Doors {
     pub webhook: String,
     /// JSON objects by plugin name.
     pub configs: BTreeMap<String, String>,
+}
+
+/// How many notices one webhook may bear, and how long they gather.
+#[derive(Clone, Copy, Debug)]
+pub struct Batching {
+    /// At least 1.
+    pub size: usize,
+    /// Zero: no longer than it takes.
+    pub pause: Duration,
 }
 
 /// What the command line says; it wins over everything else.
@@ -145,6 +156,7 @@ fn meant(raw: RawConfig) -> Result<Config, String> {
             webhook: raw.webhooks.plugin,
         },
         apps,
+        batching: batching(raw.webhooks.batching),
         seen_headers: raw.auth.headers.iter().map(|name| name.to_ascii_lowercase()).collect(),
         max_message_bytes: raw.websocket_max_payload_kb.get() * 1_024,
         connect_rule: raw.rate_limiter.websocket_rate_limit.map(rule),
@@ -167,6 +179,20 @@ fn development_app() -> App {
         ..Policy::default()
     };
     App::new(id, key, Secret::new(secret), policy)
+}
+
+fn batching(raw: RawBatching) -> Batching {
+    if raw.enabled {
+        Batching {
+            size: raw.size.get(),
+            pause: Duration::from_millis(raw.duration),
+        }
+    } else {
+        Batching {
+            size: 1,
+            pause: Duration::ZERO,
+        }
+    }
 }
 
 fn rule(raw: RawRule) -> Rule {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::config::Batching;
 use jackfield_hub::doors::Rule;
 use jackfield_hub::{Apps, Gate, Hub};
 use jackfield_stores::NoticeStore;
@@ -16,6 +17,7 @@ pub(crate) struct Shared {
     pub(crate) hub: Arc<Hub>,
     pub(crate) registry: Registry,
     pub(crate) notices: Arc<NoticeStore>,
+    pub(crate) batching: Batching,
     /// This instance's name.
     pub(crate) node: String,
     /// Headers that auth plugins see, in lower case.

@@ -22,24 +22,26 @@ pub(crate) async fn run(shared: Arc<Shared>, queue: Arc<NoticeStore>, sink: Arc<
         Ok(client) => client,
         Err(error) => return tracing::error!(%error, "webhooks cannot be sent: the HTTP client does not start"),
     };
-    let room = Arc::new(Semaphore::new(IN_FLIGHT));
+    let client = Arc::new(Sender {
+        client,
+        room: Semaphore::new(IN_FLIGHT),
+    });
     let mut sending = JoinSet::new();
     loop {
-        let notices = queue.take().await;
+        let notices = queue.take(shared.batching.size, shared.batching.pause).await;
         let Some(app) = shared.apps.by_id(&notices[0].app) else {
             continue;
         };
-        let calls = prepare(sink.as_ref(), &app, &notices).await;
-        for call in calls {
-            let room = Arc::clone(&room).acquire_owned().await;
-            let (client, app) = (client.clone(), Arc::clone(&app));
-            sending.spawn(async move {
-                send(&client, &app, &call).await;
-                drop(room);
-            });
+        for call in prepare(sink.as_ref(), &app, &notices).await {
+            let (client, app) = (Arc::clone(&client), Arc::clone(&app));
+            sending.spawn(async move { client.send(&app, &call).await });
         }
-        // Takes the finished ones off, so that the set does not grow.
-        while sending.try_join_next().is_some() {}
+        // Takes the finished ones off; when too many wait for their receivers, the queue fills instead.
+        while sending.try_join_next().is_some() || sending.len() >= PENDING {
+            if sending.len() >= PENDING {
+                sending.join_next().await;
+            }
+        }
     }
 }
 
@@ -60,35 +62,44 @@ async fn prepare(sink: &dyn WebhookSink, app: &App, notices: &[Notice]) -> Vec<W
     }
 }
 
-async fn send(client: &reqwest::Client, app: &App, call: &WebhookCall) {
-    let mut patience = Patience::new();
-    loop {
-        let failure = match attempt(client, app, call).await {
-            Ok(()) => return,
-            Err(failure) => failure,
-        };
-        if !patience.wait().await {
-            return tracing::error!(app = %app.id, url = call.url, failure, "a webhook is given up");
-        }
-        tracing::warn!(app = %app.id, url = call.url, failure, "a webhook is sent again");
-    }
+/// Sends requests, a bounded number at a time.
+struct Sender {
+    client: reqwest::Client,
+    /// Held for an attempt, not for the pauses between: receivers that are away must not keep others waiting.
+    room: Semaphore,
 }
 
-async fn attempt(client: &reqwest::Client, app: &App, call: &WebhookCall) -> Result<(), String> {
-    let mut headers = HeaderMap::new();
-    for (name, value) in &call.headers {
-        insert(&mut headers, name, value)?;
+impl Sender {
+    async fn send(&self, app: &App, call: &WebhookCall) {
+        let mut patience = Patience::new();
+        loop {
+            let Err(failure) = self.attempt(app, call).await else {
+                return;
+            };
+            if !patience.wait().await {
+                return tracing::error!(app = %app.id, url = call.url, failure, "a webhook is given up");
+            }
+            tracing::warn!(app = %app.id, url = call.url, failure, "a webhook is sent again");
+        }
     }
-    if let Some(name) = &call.signature_header {
-        insert(&mut headers, name, &app.sign(&call.body))?;
-    }
-    let request = client.post(&call.url).headers(headers).body(call.body.clone());
-    let response = request.send().await.map_err(|error| error.without_url().to_string())?;
-    let status = response.status();
-    if status.is_success() {
-        Ok(())
-    } else {
-        Err(format!("answered {status}"))
+
+    async fn attempt(&self, app: &App, call: &WebhookCall) -> Result<(), String> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in &call.headers {
+            insert(&mut headers, name, value)?;
+        }
+        if let Some(name) = &call.signature_header {
+            insert(&mut headers, name, &app.sign(&call.body))?;
+        }
+        let _room = self.room.acquire().await.map_err(|error| error.to_string())?;
+        let request = self.client.post(&call.url).headers(headers).body(call.body.clone());
+        let response = request.send().await.map_err(|error| error.without_url().to_string())?;
+        let status = response.status();
+        if status.is_success() {
+            Ok(())
+        } else {
+            Err(format!("answered {status}"))
+        }
     }
 }
 
@@ -133,6 +144,8 @@ impl Patience {
     }
 }
 
+/// Requests that are sent or wait to be sent again, over all apps: some 10 MiB.
+const PENDING: usize = 8_192;
 /// Requests on their way at once.
 const IN_FLIGHT: usize = 64;
 /// How long one attempt may take.

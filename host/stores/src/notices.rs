@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jackfield_hub::doors::{Notice, NoticeQueue};
 use parking_lot::Mutex;
@@ -19,14 +19,17 @@ pub struct NoticeStore {
 }
 
 impl NoticeStore {
-    /// Waits for notices and takes those of one app.
-    pub async fn take(&self) -> Vec<Notice> {
+    /// Waits for notices and takes those of one app, at most `most`. With a `pause` it lets more gather first.
+    pub async fn take(&self, most: usize, pause: Duration) -> Vec<Notice> {
         loop {
-            let batch = self.take_batch();
+            let batch = self.take_batch(most);
             if !batch.is_empty() {
                 return batch;
             }
             self.arrived.notified().await;
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
+            }
         }
     }
 
@@ -35,14 +38,14 @@ impl NoticeStore {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    fn take_batch(&self) -> Vec<Notice> {
+    fn take_batch(&self, most: usize) -> Vec<Notice> {
         let mut waiting = self.waiting.lock();
         let Some(first) = waiting.pop_front() else {
             return Vec::new();
         };
         let mut batch = vec![first];
         let mut index = 0;
-        while index < waiting.len() && batch.len() < BATCH {
+        while index < waiting.len() && batch.len() < most {
             if waiting[index].app == batch[0].app {
                 batch.extend(waiting.remove(index));
             } else {
@@ -74,9 +77,6 @@ impl NoticeQueue for NoticeStore {
 /// Notices that may wait: some 20 MiB when a receiver is away while many channels come and go.
 const WAITING: usize = 65_536;
 
-/// Notices that go to the webhook plugin in one call, as `wit/deps/webhook` promises.
-const BATCH: usize = 100;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,9 +100,9 @@ mod tests {
             store.offer(notice(app, id));
         }
         let ids = |batch: Vec<Notice>| batch.into_iter().map(|n| n.id).collect::<Vec<_>>();
-        assert_eq!(ids(store.take_batch()), ["0", "2"]);
-        assert_eq!(ids(store.take_batch()), ["1"]);
-        assert!(store.take_batch().is_empty());
+        assert_eq!(ids(store.take_batch(10)), ["0", "2"]);
+        assert_eq!(ids(store.take_batch(10)), ["1"]);
+        assert!(store.take_batch(10).is_empty());
     }
 
     #[test]
@@ -112,6 +112,6 @@ mod tests {
             store.offer(notice("1", id));
         }
         assert_eq!(store.dropped(), 1);
-        assert_eq!(store.take_batch().len(), BATCH);
+        assert_eq!(store.take_batch(7).len(), 7);
     }
 }

@@ -70,6 +70,8 @@ fn prepare(
         .map(|(endpoint, (events, headers))| sink::Endpoint {
             url: &endpoint.url,
             events,
+            channel_starts_with: &endpoint.channel_starts_with,
+            channel_ends_with: &endpoint.channel_ends_with,
             headers,
         })
         .collect();

@@ -1,4 +1,4 @@
-//! Words webhooks as Pusher does: one POST per event and endpoint, signed by the host with the app's secret.
+//! Words webhooks as Pusher does: one POST per endpoint with what it wants to hear of, signed by the host with the app's secret.
 
 use jackfield_sdk::{App, Call, Endpoint, Header, Notice, Webhook, export_webhook, no_settings};
 
@@ -12,10 +12,9 @@ impl Webhook for Http {
     }
 
     fn prepare(&mut self, app: &App, endpoints: &[Endpoint], notices: &[Notice]) -> Result<Vec<Call>, String> {
-        let calls = endpoints.iter().flat_map(|endpoint| {
-            let headers = headers(app, endpoint);
-            let wanted = notices.iter().filter(|notice| wants(endpoint, notice));
-            wanted.map(move |notice| call(endpoint, notice, headers.clone()))
+        let calls = endpoints.iter().filter_map(|endpoint| {
+            let wanted: Vec<&Notice> = notices.iter().filter(|notice| wants(endpoint, notice)).collect();
+            (!wanted.is_empty()).then(|| call(app, endpoint, &wanted))
         });
         Ok(calls.collect())
     }
@@ -24,16 +23,26 @@ impl Webhook for Http {
 export_webhook!(Http);
 
 fn wants(endpoint: &Endpoint, notice: &Notice) -> bool {
-    endpoint.events.is_empty() || endpoint.events.contains(&notice.name)
+    (endpoint.events.is_empty() || endpoint.events.contains(&notice.name))
+        && notice.channel.starts_with(&endpoint.channel_starts_with)
+        && notice.channel.ends_with(&endpoint.channel_ends_with)
 }
 
-fn call(endpoint: &Endpoint, notice: &Notice, headers: Vec<Header>) -> Call {
+/// One request with all of them; the host hands over together what belongs together.
+fn call(app: &App, endpoint: &Endpoint, notices: &[&Notice]) -> Call {
+    // `event` is JSON already, as the protocol words it.
+    let events: Vec<&str> = notices.iter().map(|notice| notice.event.as_str()).collect();
+    let ids: Vec<&str> = notices.iter().map(|notice| notice.id.as_str()).collect();
+    let time_ms = notices.iter().map(|notice| notice.time_ms).max().unwrap_or_default();
+    let mut headers = headers(app, endpoint);
+    headers.push(Header {
+        name: NOTICES.to_owned(),
+        value: ids.join(","),
+    });
     Call {
         url: endpoint.url.clone(),
         headers,
-        // `event` is JSON already, as the protocol words it. One event per request, because a receiver's answer is
-        // about the whole request: a batch of which it refused one event would be repeated in full.
-        body: format!(r#"{{"time_ms":{},"events":[{}]}}"#, notice.time_ms, notice.event).into_bytes(),
+        body: format!(r#"{{"time_ms":{time_ms},"events":[{}]}}"#, events.join(",")).into_bytes(),
         signature_header: Some(SIGNATURE.to_owned()),
     }
 }
@@ -47,7 +56,7 @@ fn headers(app: &App, endpoint: &Endpoint) -> Vec<Header> {
         value: value.to_owned(),
     });
     let ours = |header: &&Header| {
-        [CONTENT_TYPE, KEY, SIGNATURE]
+        [CONTENT_TYPE, KEY, SIGNATURE, NOTICES]
             .iter()
             .any(|name| header.name.eq_ignore_ascii_case(name))
     };
@@ -59,6 +68,8 @@ fn headers(app: &App, endpoint: &Endpoint) -> Vec<Header> {
 const CONTENT_TYPE: &str = "content-type";
 const KEY: &str = "x-pusher-key";
 const SIGNATURE: &str = "x-pusher-signature";
+/// The ids of the notices, by which a receiver knows a webhook that it has had before.
+const NOTICES: &str = "x-jackfield-notices";
 
 #[cfg(test)]
 mod tests {
@@ -78,6 +89,8 @@ mod tests {
         Endpoint {
             url: url.to_owned(),
             events,
+            channel_starts_with: String::new(),
+            channel_ends_with: String::new(),
             headers: Vec::new(),
         }
     }
@@ -116,6 +129,7 @@ mod tests {
             headers: vec![
                 header("content-type", "application/json"),
                 header("x-pusher-key", "app-key"),
+                header("x-jackfield-notices", "room/1"),
             ],
             body: body.as_bytes().to_vec(),
             signature_header: Some("x-pusher-signature".to_owned()),
@@ -124,11 +138,14 @@ mod tests {
     }
 
     #[test]
-    fn makes_one_call_per_endpoint_and_wanted_notice() {
+    fn makes_one_call_per_endpoint_with_what_it_wants() {
+        let mut rooms = endpoint("https://rooms", &[]);
+        (rooms.channel_starts_with, rooms.channel_ends_with) = ("b".to_owned(), "b".to_owned());
         let endpoints = [
             endpoint("https://all", &[]),
             endpoint("https://one", &["channel_occupied"]),
             endpoint("https://none", &["member_added"]),
+            rooms,
         ];
         let notices = [
             notice("channel_occupied", "a"),
@@ -136,17 +153,20 @@ mod tests {
             notice("channel_occupied", "c"),
         ];
         let calls = prepare(&endpoints, &notices);
-        let urls: Vec<&str> = calls.iter().map(|call| call.url.as_str()).collect();
+        let made: Vec<(&str, &str)> = calls.iter().map(|call| (call.url.as_str(), ids(call))).collect();
         assert_eq!(
-            urls,
+            made,
             [
-                "https://all",
-                "https://all",
-                "https://all",
-                "https://one",
-                "https://one"
+                ("https://all", "a/1,b/1,c/1"),
+                ("https://one", "a/1,c/1"),
+                ("https://rooms", "b/1")
             ]
         );
+    }
+
+    fn ids(call: &Call) -> &str {
+        let header = call.headers.iter().find(|header| header.name == "x-jackfield-notices");
+        &header.expect("every call names its notices").value
     }
 
     #[test]
@@ -163,6 +183,7 @@ mod tests {
             header("content-type", "application/json"),
             header("x-pusher-key", "app-key"),
             header("authorization", "Bearer x"),
+            header("x-jackfield-notices", "room/1"),
         ];
         assert_eq!(calls[0].headers, expected);
     }

@@ -102,8 +102,7 @@ fn wanted() -> Result<Wanted> {
 fn client() -> Result<(Arc<dyn Apps>, Arc<Client>)> {
     let webhooks = vec![Endpoint {
         url: "http://127.0.0.1/".to_owned(),
-        events: Vec::new(),
-        headers: Vec::new(),
+        ..Endpoint::default()
     }];
     let rules = Rules {
         client_event: RULE,

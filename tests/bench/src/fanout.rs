@@ -17,7 +17,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::LocalSet;
 
-use crate::process::Server;
+use crate::process::{SECRET, Server};
 use crate::subscribers::{Received, listen_plain, subscribe};
 
 #[derive(Parser)]
@@ -148,7 +148,7 @@ fn publish_request(data: &str) -> Result<Vec<u8>> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     let credentials = Credentials {
         key: "app-key",
-        secret: b"app-secret",
+        secret: SECRET.as_bytes(),
     };
     let query = sign_api_request(credentials, "POST", path, body.as_bytes(), now);
     let head = format!(

@@ -15,18 +15,24 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// The real host, with the default plugins.
+    /// The real host, with the default plugins and an app as a production one is.
     pub(crate) fn host() -> Result<Self> {
         let root = root()?;
         let port = free_port()?;
         let mut command = Command::new(std::env::current_exe()?.with_file_name("jackfield"));
+        let config = std::env::temp_dir().join(format!("jackfield-bench-{port}.toml"));
+        fs::write(&config, APP)?;
         command
-            .args(["serve", "--dev", "--port", &port.to_string(), "--plugins"])
+            .args(["serve", "--port", &port.to_string(), "--config"])
+            .arg(&config)
+            .arg("--plugins")
             .arg(root.join("plugins"));
         command
             .env("METRICS_PORT", free_port()?.to_string())
             .env("RUST_LOG", "warn");
-        Self::start(command, port)
+        let server = Self::start(command, port);
+        fs::remove_file(config)?;
+        server
     }
 
     /// The floor.
@@ -86,6 +92,10 @@ impl Drop for Server {
         let _ = self.child.wait();
     }
 }
+
+/// The app that the bench signs for.
+pub(crate) const SECRET: &str = "bench-secret";
+const APP: &str = "[[apps]]\nid = \"1001\"\nkey = \"app-key\"\nsecret = \"bench-secret\"\n";
 
 /// The repository.
 pub(crate) fn root() -> Result<PathBuf> {

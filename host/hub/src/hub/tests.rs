@@ -118,11 +118,7 @@ impl House {
         let counted = matches!(counted, Counted::Yes);
         let (line, notices) = (Arc::new(Line::default()), Arc::new(Notices::default()));
         let handles = (0..2).map(|_| ShardHandle::new(|| {})).collect();
-        let endpoint = Endpoint {
-            url: String::new(),
-            events: Vec::new(),
-            headers: Vec::new(),
-        };
+        let endpoint = Endpoint::default();
         let policy = Policy {
             subscription_count: counted,
             max_presence_members: 3,

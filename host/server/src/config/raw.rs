@@ -90,6 +90,28 @@ pub(super) struct RawRule {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawWebhooks {
     pub(super) plugin: String,
+    pub(super) batching: RawBatching,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawBatching {
+    /// Whether one request may bear several events.
+    pub(super) enabled: bool,
+    /// Milliseconds in which they gather.
+    pub(super) duration: u64,
+    /// How many at most.
+    pub(super) size: NonZeroUsize,
+}
+
+impl Default for RawBatching {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            duration: 50,
+            size: NonZeroUsize::MIN.saturating_add(99),
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -154,6 +176,7 @@ impl Default for RawWebhooks {
     fn default() -> Self {
         Self {
             plugin: "webhook-http".to_owned(),
+            batching: RawBatching::default(),
         }
     }
 }

@@ -81,7 +81,17 @@ struct RawWebhook {
     #[serde(default)]
     event_types: Vec<String>,
     #[serde(default)]
+    filter: RawFilter,
+    #[serde(default)]
     headers: BTreeMap<String, String>,
+}
+
+/// Which channels a webhook is about; empty: all.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct RawFilter {
+    channel_name_starts_with: String,
+    channel_name_ends_with: String,
 }
 
 impl RawApp {
@@ -177,6 +187,8 @@ impl RawWebhook {
         Ok(Endpoint {
             url: self.url.clone(),
             events: self.event_types.clone(),
+            channel_starts_with: self.filter.channel_name_starts_with.clone(),
+            channel_ends_with: self.filter.channel_name_ends_with.clone(),
             headers: headers.collect(),
         })
     }
