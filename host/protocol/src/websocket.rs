@@ -16,15 +16,18 @@ use header::{Header, MAX_CONTROL_BYTES, Opcode};
 ///
 /// A fragment costs its sender seven bytes and us a turn of the loop, and empty ones never reach the size limit. No
 /// known client cuts messages of a realtime protocol into more than a handful.
-pub const MAX_FRAGMENTS: u16 = 1024;
+pub const MAX_FRAGMENTS: u32 = 1024;
+
+/// Where large messages are allowed, so many bytes of them pay for one fragment more.
+const FRAGMENT_BYTES: usize = 64;
 
 /// What a client said, unmasked and put together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
     /// A whole text message.
     Text(String),
-    /// A binary message. The payload is dropped: Pusher has no use for it.
-    Binary,
+    /// A whole binary message. Pusher has no use for it, but whoever speaks plain WebSocket has.
+    Binary(Vec<u8>),
     /// A ping, whose payload belongs into the pong (RFC 6455 §5.5.3).
     Ping(Vec<u8>),
     /// A pong, asked for or not.
@@ -46,7 +49,7 @@ pub struct Decoder {
     message: Vec<u8>,
     /// Text or binary while a fragmented message is open.
     open: Option<Opcode>,
-    fragments: u16,
+    fragments: u32,
     max_message: usize,
 }
 
@@ -113,7 +116,8 @@ impl Decoder {
         if header.payload_bytes > self.max_message - self.message.len() {
             return Err(Close::TooBig);
         }
-        if self.fragments == MAX_FRAGMENTS {
+        let bearable = MAX_FRAGMENTS.max(u32::try_from(self.max_message / FRAGMENT_BYTES).unwrap_or(u32::MAX));
+        if self.fragments >= bearable {
             return Err(Close::PolicyViolated);
         }
         Ok(())
@@ -144,7 +148,7 @@ impl Decoder {
                 .map(Message::Text)
                 .map(Some)
                 .map_err(|_| Close::InvalidUtf8),
-            _ => Ok(Some(Message::Binary)),
+            _ => Ok(Some(Message::Binary(message))),
         }
     }
 

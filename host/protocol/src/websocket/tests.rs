@@ -189,7 +189,7 @@ fn a_message_has_a_bounded_number_of_fragments() {
     let first = unhex("01 80 00000000");
     let more = unhex("00 80 00000000");
     let last = unhex("80 80 00000000");
-    let frames = |count: u16| [first.clone(), more.repeat(usize::from(count) - 2), last.clone()].concat();
+    let frames = |count: u32| [first.clone(), more.repeat(count as usize - 2), last.clone()].concat();
     assert_eq!(outcome(frames(MAX_FRAGMENTS).chunks(100)), "text ");
     assert_eq!(outcome(frames(MAX_FRAGMENTS + 1).chunks(100)), "close 1008");
 }
@@ -289,7 +289,7 @@ fn describe(message: Message) -> String {
     match message {
         Message::Text(text) if text.len() > 100 => format!("text {} bytes", text.len()),
         Message::Text(text) => format!("text {text}"),
-        Message::Binary => "binary".into(),
+        Message::Binary(_) => "binary".into(),
         Message::Ping(payload) if payload.len() > 100 => format!("ping {} bytes", payload.len()),
         Message::Ping(payload) => format!("ping {}", String::from_utf8_lossy(&payload)),
         Message::Pong => "pong".into(),

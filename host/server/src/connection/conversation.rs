@@ -167,7 +167,7 @@ impl Conversation {
                     .push(connection.slot(), websocket::pong_frame(&data));
             }
             Message::Pong => {}
-            Message::Binary => self.leave(Close::Unsupported),
+            Message::Binary(_) => self.leave(Close::Unsupported),
             // RFC 6455 §5.5.1: a close frame is answered by one.
             Message::Close(_) => self.leave(Close::Normal),
         }
