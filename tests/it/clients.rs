@@ -2,58 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::http::DEVELOPMENT;
-use crate::harness::node::Node;
-use crate::harness::server::Server;
-
-/// A server, and a script with the clients in it.
-struct Scene {
-    node: Node,
-    _server: Server,
-}
-
-impl Scene {
-    /// With these clients connected; also their socket ids.
-    async fn with(names: &[&str]) -> (Self, Vec<Value>) {
-        let server = Server::start().await;
-        let port = server.port.to_string();
-        let mut node = Node::start("clients", &[&port, DEVELOPMENT.key, DEVELOPMENT.secret]);
-        node.sees(&json!({ "saw": "listening" })).await;
-        let mut ids = Vec::new();
-        for name in names {
-            node.tell(&json!({ "do": "connect", "who": name }));
-            let state = node.sees(&json!({ "who": name, "state": "connected" })).await;
-            ids.push(state["socket_id"].clone());
-        }
-        (Self { node, _server: server }, ids)
-    }
-
-    async fn subscribe(&mut self, who: &str, channel: &str) {
-        self.node
-            .tell(&json!({ "do": "subscribe", "who": who, "channel": channel }));
-        let succeeded = json!({ "who": who, "channel": channel, "saw": "pusher:subscription_succeeded" });
-        self.node.sees(&succeeded).await;
-    }
-
-    /// Triggers an event and waits for the answer, which has to be the documented one.
-    async fn trigger(&mut self, channels: &[&str], event: &str, data: &Value, socket_id: Option<&Value>) {
-        let order =
-            json!({ "do": "trigger", "channels": channels, "event": event, "data": data, "socket_id": socket_id });
-        self.node.tell(&order);
-        let answer = self.node.sees(&json!({ "saw": "answer", "event": event })).await;
-        assert_eq!((&answer["status"], &answer["body"]), (&json!(200), &json!("{}")));
-    }
-
-    /// Waits until the client has seen this event, and gives its data.
-    async fn sees(&mut self, who: &str, channel: &str, event: &str) -> Value {
-        let line = json!({ "who": who, "channel": channel, "saw": event });
-        self.node.sees(&line).await["data"].clone()
-    }
-
-    fn saw(&mut self, who: &str, event: &str) -> bool {
-        self.node.saw(&json!({ "who": who, "saw": event }))
-    }
-}
+use crate::harness::scene::Scene;
 
 // Pusher protocol: "the publisher's string untouched; it need not be JSON, may be empty". pusher-js parses what
 // can be parsed, and hands out the string otherwise.

@@ -3,5 +3,7 @@
 pub(crate) mod client;
 pub(crate) mod http;
 pub(crate) mod node;
+pub(crate) mod python;
+pub(crate) mod scene;
 pub(crate) mod server;
 pub(crate) mod wait;

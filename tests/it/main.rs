@@ -6,14 +6,24 @@
 mod harness;
 
 mod api;
+mod autobahn;
+mod cache;
 mod clients;
+mod counts;
 mod doors;
+mod echo;
 mod end;
 mod first_plugin;
 mod gate;
+mod limits;
 mod misbehave;
+mod notices;
 mod operator;
+mod presence;
+mod python;
+mod questions;
 mod slow;
 mod tidy;
+mod users;
 mod webhooks;
 mod wire;

@@ -23,7 +23,8 @@ const server = createServer((request, response) => {
     say({
       saw: 'webhook', valid, status, method: request.method, path: request.url, more: more.length,
       content_type: request.headers['content-type'], extra: request.headers['x-extra'] ?? null,
-      name: event.name ?? null, channel: event.channel ?? null, time_ms: valid ? webhook.getTime().getTime() : null,
+      name: event.name ?? null, channel: event.channel ?? null, event,
+      time_ms: valid ? webhook.getTime().getTime() : null,
       at_ms: performance.now(), digest: createHash('sha256').update(rawBody).digest('hex'),
     });
     response.writeHead(status).end();

@@ -254,6 +254,10 @@ impl Hub {
         }
         state.removed = true;
         stripe.remove(topic);
+        // Who came and left within one millisecond is looked at behind the channel, and it will be gone by then.
+        for user_id in state.presence.take_leaving() {
+            self.notices.member_removed(topic, &user_id);
+        }
         if state.announced {
             self.notices.vacated(topic);
         }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use jackfield_protocol::names::{ChannelName, SocketId};
+use jackfield_protocol::names::{ChannelKind, ChannelName, SocketId};
 use jackfield_protocol::pusher::session::ClientEvent;
 use jackfield_protocol::pusher::webhooks;
 
@@ -67,6 +67,10 @@ impl Notices {
     }
 
     fn tell(&self, topic: &Topic, name: &'static str, word: impl FnOnce(&ChannelName) -> String) {
+        // A user's own channel is the host's way to that user, not one of the app's.
+        if topic.channel().kind() == ChannelKind::ServerToUser {
+            return;
+        }
         let app = self.apps.by_id(topic.app());
         if !app.is_some_and(|app| app.wants(name, topic.channel().as_str())) {
             return;

@@ -75,6 +75,11 @@ impl Presence {
         gone
     }
 
+    /// All who have left and were not asked about yet, for a channel that is about to go.
+    pub(crate) fn take_leaving(&mut self) -> impl Iterator<Item = String> + use<> {
+        std::mem::take(&mut self.leaving).into_keys()
+    }
+
     /// Whether the user may come into a channel of at most `limit` users.
     pub(crate) fn has_room(&self, user_id: &str, limit: usize) -> bool {
         self.users.len() < limit || self.users.contains_key(user_id)
@@ -127,6 +132,15 @@ mod tests {
         assert!(!presence.is_gone("1", 5), "that was the leave before");
         assert!(presence.is_gone("1", 7));
         assert_eq!(presence.join(&member("1")), Came::First);
+    }
+
+    #[test]
+    fn who_has_left_is_told_of_once() {
+        let mut presence = Presence::default();
+        presence.join(&member("1"));
+        assert!(presence.leave("1", 5));
+        assert_eq!(presence.take_leaving().collect::<Vec<_>>(), ["1"]);
+        assert!(!presence.is_gone("1", 5));
     }
 
     #[test]

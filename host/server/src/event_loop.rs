@@ -110,6 +110,9 @@ impl EventLoop {
     pub(crate) fn take_turn(&self) {
         let mut shard = self.shard.borrow_mut();
         shard.turn(|connection, joined| connection.welcome(joined));
+        let counts = self.counts();
+        counts.delivered.store(shard.deliveries, Ordering::Relaxed);
+        counts.cut.store(shard.cut, Ordering::Relaxed);
     }
 
     /// Starts a task of this thread's loop. The loop's set of tasks owns it and drops it when the loop ends.
@@ -174,18 +177,9 @@ impl EventLoop {
             if self.index == 0 {
                 self.shared.hub.sweep(self.shared.now_ms());
             }
-            self.publish_counts();
+            let subscriptions = self.shard.borrow().subscriptions() as u64;
+            self.counts().subscriptions.store(subscriptions, Ordering::Relaxed);
         }
-    }
-
-    fn publish_counts(&self) {
-        let shard = self.shard.borrow();
-        let counts = self.counts();
-        counts
-            .subscriptions
-            .store(shard.subscriptions() as u64, Ordering::Relaxed);
-        counts.delivered.store(shard.deliveries, Ordering::Relaxed);
-        counts.cut.store(shard.cut, Ordering::Relaxed);
     }
 
     /// Closes all sockets with 4200, spread evenly over the grace period, and waits until they are gone. Clients come back

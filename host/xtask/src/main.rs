@@ -4,10 +4,12 @@
 //! the host or wasmtime, so that it is ready in seconds on a clean clone.
 
 mod component;
+mod conformance;
 mod debian;
 mod guest;
 mod npm;
 mod plugins;
+mod python;
 mod run;
 mod step;
 mod target;
@@ -42,6 +44,8 @@ struct Cli {
 enum Task {
     /// Build the default plugins into plugins/ and the host into target/release/jackfield.
     Build,
+    /// Write the table of rules and the tests that show them.
+    Conformance,
     /// Wrap a core module, built for wasm32-unknown-unknown with the SDK, as a plugin.
     Component {
         /// The core module.
@@ -84,6 +88,7 @@ fn execute(cli: Cli) -> Result<()> {
     let mut steps = Steps::start();
     match cli.task {
         Task::Build => run::build(&workspace, cli.wasm_route, &mut steps),
+        Task::Conformance => conformance::write(&workspace),
         Task::Component { core, out } => component::wrap(&core, &out),
         Task::Run { args } => run::serve(&workspace, cli.wasm_route, &args, &mut steps),
         Task::Bench { args } => run::bench(&workspace, cli.wasm_route, &args, &mut steps),

@@ -9,6 +9,7 @@ use anyhow::Result;
 
 use crate::npm;
 use crate::plugins::{self, Batch};
+use crate::python;
 use crate::run;
 use crate::step::{self, Steps};
 use crate::target::{self, Route};
@@ -26,6 +27,7 @@ pub(crate) fn everything(
     }
     build(workspace, route, steps)?;
     npm::install(workspace, steps)?;
+    python::install(workspace, steps)?;
     if filter.is_none() {
         lint(workspace, steps)?;
     }
@@ -74,11 +76,12 @@ fn cargo_test(workspace: &Workspace, targets: &[&str], filter: Option<&str>) -> 
 }
 
 /// Where tests find what was built for them.
-fn places(workspace: &Workspace) -> [(&'static str, PathBuf); 3] {
+fn places(workspace: &Workspace) -> [(&'static str, PathBuf); 4] {
     [
         ("JACKFIELD_BIN", workspace.host_binary()),
         ("JACKFIELD_PLUGINS_BUILT", workspace.plugins()),
         ("JACKFIELD_GUESTS", workspace.test_guests()),
+        ("JACKFIELD_PYTHON", workspace.python()),
     ]
 }
 
@@ -117,6 +120,14 @@ mod tests {
             .get_envs()
             .map(|(name, _)| name.to_string_lossy().into_owned())
             .collect();
-        assert_eq!(names, ["JACKFIELD_BIN", "JACKFIELD_GUESTS", "JACKFIELD_PLUGINS_BUILT"]);
+        assert_eq!(
+            names,
+            [
+                "JACKFIELD_BIN",
+                "JACKFIELD_GUESTS",
+                "JACKFIELD_PLUGINS_BUILT",
+                "JACKFIELD_PYTHON"
+            ]
+        );
     }
 }

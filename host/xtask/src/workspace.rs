@@ -62,6 +62,11 @@ impl Workspace {
         self.root.join("plugins")
     }
 
+    /// The Python environment of the tests.
+    pub(crate) fn python(&self) -> PathBuf {
+        self.target.join("python")
+    }
+
     /// Where the plugins that only tests load are written.
     pub(crate) fn test_guests(&self) -> PathBuf {
         self.target.join("guests")

@@ -145,6 +145,35 @@ impl Client {
             .await;
     }
 
+    /// Asks to subscribe as the member that `channel_data` says; it is signed and sent as it stands.
+    pub(crate) async fn ask_as(&mut self, channel: &str, channel_data: &str) {
+        let auth = DEVELOPMENT.auth(&self.socket_id, &format!("{channel}:{channel_data}"));
+        let data = json!({ "channel": channel, "auth": auth, "channel_data": channel_data });
+        self.send(json!({ "event": "pusher:subscribe", "data": data })).await;
+    }
+
+    /// Subscribes to a presence channel as this user and gives the members found there.
+    pub(crate) async fn join(&mut self, channel: &str, user: &str) -> Value {
+        self.ask_as(channel, &json!({ "user_id": user }).to_string()).await;
+        let answer = self.expect("pusher_internal:subscription_succeeded").await;
+        assert_eq!(answer["channel"], channel);
+        data(&answer)["presence"].clone()
+    }
+
+    /// Asks to sign in as the user that `user_data` says, with the right signature.
+    pub(crate) async fn ask_to_sign_in(&mut self, user_data: &Value) {
+        let user_data = user_data.to_string();
+        let auth = DEVELOPMENT.auth(&self.socket_id, &format!(":user::{user_data}"));
+        let data = json!({ "auth": auth, "user_data": user_data });
+        self.send(json!({ "event": "pusher:signin", "data": data })).await;
+    }
+
+    /// Signs in and waits for it.
+    pub(crate) async fn sign_in(&mut self, user: &str) {
+        self.ask_to_sign_in(&json!({ "id": user })).await;
+        self.expect("pusher:signin_success").await;
+    }
+
     /// Subscribes and waits for it.
     pub(crate) async fn subscribe(&mut self, channel: &str) {
         self.ask(channel).await;

@@ -140,6 +140,21 @@ impl Keys {
         format!("{path}?{query}")
     }
 
+    /// Path and query of a signed GET that says more than who asks.
+    pub(crate) fn signed_get(&self, path: &str, more: &[(&str, &str)]) -> String {
+        let now = now().to_string();
+        let own = [
+            ("auth_key", self.key),
+            ("auth_timestamp", &now),
+            ("auth_version", "1.0"),
+        ];
+        let pairs = [&own[..], more].concat();
+        let text = signature::api_string_to_sign("GET", path, &pairs);
+        let signature = signature::hmac_sha256_hex(self.secret.as_bytes(), text.as_bytes());
+        let query: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        format!("{path}?{}&auth_signature={signature}", query.join("&"))
+    }
+
     /// The `auth` of a subscription.
     pub(crate) fn auth(&self, socket_id: &str, channel: &str) -> String {
         let text = format!("{socket_id}:{channel}");
@@ -176,8 +191,21 @@ impl Publisher {
 
     /// Signs any body and posts it.
     pub(crate) async fn post(&mut self, body: &str) -> Answer {
-        let target = self.app.signed(&self.app.events_path(), body, now());
+        self.post_to("events", body).await
+    }
+
+    /// The same for another address of the app.
+    pub(crate) async fn post_to(&mut self, address: &str, body: &str) -> Answer {
+        let target = self
+            .app
+            .signed(&format!("/apps/{}/{address}", self.app.id), body, now());
         self.http.post(&target, body).await.expect("the server answers")
+    }
+
+    /// Asks at an address of the app.
+    pub(crate) async fn get(&mut self, address: &str, more: &[(&str, &str)]) -> Answer {
+        let target = self.app.signed_get(&format!("/apps/{}/{address}", self.app.id), more);
+        self.http.get(&target).await.expect("the server answers")
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use super::http::{Http, get};
+use super::http::{DEVELOPMENT, Http, Keys, get};
 use super::wait::until;
 
 /// What a server is to be started with. By default: the default plugins, development mode, no metrics.
@@ -82,6 +82,14 @@ impl Setup {
         self.config.push_str(text);
         self.config.push('\n');
         self
+    }
+
+    /// The development app with these settings and, beside them, what every app has by default.
+    pub(crate) fn app(self, settings: &str) -> Self {
+        let Keys { id, key, secret } = DEVELOPMENT;
+        self.config(&format!(
+            "[[apps]]\nid = \"{id}\"\nkey = \"{key}\"\nsecret = \"{secret}\"\n{settings}"
+        ))
     }
 
     pub(crate) fn production(mut self) -> Self {

@@ -148,7 +148,11 @@ impl Hub {
                 self.notices.member_added(topic, &member.user_id);
             }
         }
-        state.counts |= joiner.app.policy.subscription_count && topic.channel().kind() != ChannelKind::Presence;
+        let counted = !matches!(
+            topic.channel().kind(),
+            ChannelKind::Presence | ChannelKind::ServerToUser
+        );
+        state.counts |= counted && joiner.app.policy.subscription_count;
         let welcome = self.welcome(state, topic, now_ms);
         let Joiner { place, ticket, .. } = joiner;
         self.shards[place.shard].push(Job::Joined(Joined {

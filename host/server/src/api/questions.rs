@@ -16,15 +16,15 @@ use crate::shared::Shared;
 
 /// `GET /apps/{id}/channels`.
 pub(super) async fn channels(State(shared): State<Arc<Shared>>, Path(id): Path<String>, request: Request) -> Response {
-    let asked = ask(&shared, &id, request, |call| {
-        let query = ChannelsQuery::parse(&call.query).map_err(|error| wrong(&error))?;
-        let mut channels = shared.hub.channels(&call.app().id);
+    let read = |call: &Call| ChannelsQuery::parse(&call.query).map_err(|error| wrong(&error));
+    let asked = ask(&shared, &id, request, read, |app, query| {
+        let mut channels = shared.hub.channels(&app.id);
         channels.retain(|(channel, _)| query.matches(channel) && channel.kind() != ChannelKind::ServerToUser);
         channels.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         let counted = channels
             .iter()
             .map(|(channel, occupancy)| (channel, known(channel, *occupancy).asked_for(query.info)));
-        Ok(answers::channels(counted))
+        answers::channels(counted)
     });
     asked.await
 }
@@ -35,9 +35,12 @@ pub(super) async fn channel(
     Path((id, name)): Path<(String, String)>,
     request: Request,
 ) -> Response {
-    let asked = ask(&shared, &id, request, |call| {
+    let read = |call: &Call| {
         let topic = topic(call.app(), &name)?;
         let query = ChannelQuery::parse(&call.query, topic.channel()).map_err(|error| wrong(&error))?;
+        Ok((topic, query))
+    };
+    let asked = ask(&shared, &id, request, read, |_, (topic, query)| {
         let occupancy = shared.hub.occupancy(&topic);
         let (now_ms, wanted) = (shared.now_ms(), query.info.cache);
         let cached = shared.hub.cached(&topic, now_ms).filter(|_| wanted);
@@ -50,11 +53,11 @@ pub(super) async fn channel(
             None => Cache::Unasked,
         };
         let counts = known(topic.channel(), occupancy).asked_for(query.info);
-        Ok(answers::channel(&answers::Channel {
+        answers::channel(&answers::Channel {
             occupied: occupancy.subscriptions > 0,
             counts,
             cache,
-        }))
+        })
     });
     asked.await
 }
@@ -65,11 +68,14 @@ pub(super) async fn users(
     Path((id, name)): Path<(String, String)>,
     request: Request,
 ) -> Response {
-    let asked = ask(&shared, &id, request, |call| {
+    let read = |call: &Call| {
         let topic = topic(call.app(), &name)?;
         check_users_of(topic.channel()).map_err(|error| wrong(&error))?;
+        Ok(topic)
+    };
+    let asked = ask(&shared, &id, request, read, |_, topic| {
         let members = shared.hub.members(&topic);
-        Ok(answers::users(members.iter().map(String::as_str)))
+        answers::users(members.iter().map(String::as_str))
     });
     asked.await
 }
@@ -80,10 +86,10 @@ pub(super) async fn terminate(
     Path((id, user)): Path<(String, String)>,
     request: Request,
 ) -> Response {
-    let asked = ask(&shared, &id, request, |call| {
-        let user = UserId::parse(&user).map_err(|error| refuse(StatusCode::BAD_REQUEST, &error.to_string()))?;
-        shared.hub.terminate(&call.app().id, user.as_str());
-        Ok(answers::DONE.to_owned())
+    let read = |_: &Call| UserId::parse(&user).map_err(|error| refuse(StatusCode::BAD_REQUEST, &error.to_string()));
+    let asked = ask(&shared, &id, request, read, |app, user| {
+        shared.hub.terminate(&app.id, user.as_str());
+        answers::DONE.to_owned()
     });
     asked.await
 }
@@ -93,23 +99,25 @@ pub(super) fn counts(shared: &Shared, topic: &Topic) -> Counts {
     known(topic.channel(), shared.hub.occupancy(topic))
 }
 
-/// Authorises and counts a question, then answers it.
-async fn ask(
+/// Authorises a question, reads it, counts it, and only then answers it: what is over the rate costs and does nothing.
+async fn ask<Q>(
     shared: &Shared,
     id: &str,
     request: Request,
-    answer: impl FnOnce(&Call) -> Result<String, Response>,
+    read: impl FnOnce(&Call) -> Result<Q, Response>,
+    answer: impl FnOnce(&App, Q) -> String,
 ) -> Response {
     let outcome = async {
         let call = authorize(shared, id, request, small_body).await?;
-        let body = answer(&call)?;
+        let question = read(&call)?;
+        let app = Arc::clone(call.app());
         shared
             .gate
             .charge(call.grant, &Toll::Read)
             .wait()
             .await
             .map_err(refused)?;
-        Ok(body)
+        Ok(answer(&app, question))
     };
     match outcome.await {
         Ok(body) => json_response(StatusCode::OK, &body),
