@@ -15,6 +15,7 @@ mod echo;
 mod end;
 mod first_plugin;
 mod gate;
+mod hostile;
 mod limits;
 mod misbehave;
 mod notices;

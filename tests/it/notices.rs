@@ -220,3 +220,27 @@ async fn a_receiver_is_told_what_it_wants() {
         }
     }
 }
+
+// Pusher documents, "Webhooks", batches: one request with several events, of the channels that the endpoint is about.
+#[tokio::test]
+async fn a_batch_bears_what_has_gathered_and_passes_the_filter() {
+    let mut receiver = Node::start("receiver", &[DEVELOPMENT.key, DEVELOPMENT.secret]);
+    let port = receiver.sees(&json!({ "saw": "listening" })).await["port"].clone();
+    let config = format!(
+        "[webhooks.batching]\nenabled = true\nduration = 500\n\
+         [[apps]]\nid = \"1001\"\nkey = \"app-key\"\nsecret = \"app-secret\"\n\
+         [[apps.webhooks]]\nurl = \"http://127.0.0.1:{port}/\"\nfilter.channel_name_starts_with = \"room-\""
+    );
+    let server = Setup::default().config(&config).start().await;
+    let mut client = Client::connect(server.port).await;
+    for channel in ["room-1", "elsewhere", "room-2", "room-3"] {
+        client.subscribe(channel).await;
+    }
+    let webhook = receiver.sees(&json!({ "saw": "webhook" })).await;
+    let (first, more) = (&webhook["channel"], &webhook["more"]);
+    assert_eq!(
+        (first, more, &webhook["valid"]),
+        (&json!("room-1"), &json!(2), &json!(true)),
+        "{webhook}"
+    );
+}
