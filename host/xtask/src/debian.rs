@@ -76,7 +76,7 @@ fn pick_program(files: &str, name: &str) -> Option<PathBuf> {
         .map(PathBuf::from)
 }
 
-fn install(packages: &[&str]) -> Result<()> {
+pub(crate) fn install(packages: &[&str]) -> Result<()> {
     let root = std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
     if step::output(Command::new("apt-get").arg("--version")).is_err() {
         bail!("this is not Debian: there is no apt-get");

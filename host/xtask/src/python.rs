@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::debian;
 use crate::step::{self, Steps};
 use crate::workspace::Workspace;
 
@@ -16,8 +17,12 @@ pub(crate) fn install(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
     if fs::read(&installed).is_ok_and(|before| before == text) {
         return Ok(());
     }
+    let make = || step::output(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder)).map(drop);
     steps.run("make a Python environment", || {
-        step::output(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder)).context(MISSING)
+        // Debian has the two in packages of their own, and a bare machine has neither.
+        make()
+            .or_else(|_| debian::install(&["python3", "python3-venv"]).and_then(|()| make()))
+            .context(MISSING)
     })?;
     let mut command = Command::new(folder.join("bin/python"));
     command
