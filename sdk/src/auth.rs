@@ -6,8 +6,8 @@ use crate::bindings::auth::jackfield::types::types;
 use crate::plugin::{Exported, Resident, call};
 
 pub use claims::{
-    ClientEventMessage as ClientEvent, Grant, HttpRequest as ApiRequest, Refusal, SigninRequest, SubscribeRequest,
-    Verdict,
+    ClientEventMessage as ClientEvent, Grant, HttpRequest as ApiRequest, Member, Refusal, SigninRequest,
+    SubscribeRequest, Verdict,
 };
 pub use types::{App, Connection, Header};
 
@@ -57,7 +57,20 @@ impl Verdict {
     /// Yes, for as long as the connection lasts.
     #[must_use]
     pub const fn allow() -> Self {
-        Self::Allow(Grant { expires_in_ms: None })
+        Self::Allow(Grant {
+            expires_in_ms: None,
+            member: None,
+        })
+    }
+
+    /// Yes, and in a presence channel the client is this member, whatever its `channel_data` or signin says. For
+    /// `subscribe` alone.
+    #[must_use]
+    pub const fn allow_as(member: Member) -> Self {
+        Self::Allow(Grant {
+            expires_in_ms: None,
+            member: Some(member),
+        })
     }
 
     /// Yes, for `ms` milliseconds.
@@ -65,6 +78,7 @@ impl Verdict {
     pub const fn allow_for_ms(ms: u64) -> Self {
         Self::Allow(Grant {
             expires_in_ms: Some(ms),
+            member: None,
         })
     }
 

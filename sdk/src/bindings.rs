@@ -21,11 +21,13 @@ pub mod host {
         inline: "package jackfield:sdk-host;
             world host {
                 include jackfield:plugin/imports@0.1.0;
+                import jackfield:host/handshake@0.1.0;
                 import jackfield:host/cluster@0.1.0;
             }",
         path: "../wit",
         runtime_path: "::jackfield_sdk::wit_bindgen::rt",
         additional_derives: [PartialEq, Eq],
+        with: { "jackfield:types/types@0.1.0": jackfield_sdk::bindings::auth::jackfield::types::types },
         generate_all,
     });
 }
@@ -87,6 +89,7 @@ pub mod rate_limit {
         pub_export_macro: true,
         default_bindings_module: "jackfield_sdk::bindings::rate_limit",
         runtime_path: "::jackfield_sdk::wit_bindgen::rt",
+        generate_all,
         additional_derives: [PartialEq, Eq],
     });
 }
@@ -103,5 +106,6 @@ pub mod webhook {
         runtime_path: "::jackfield_sdk::wit_bindgen::rt",
         additional_derives: [PartialEq, Eq],
         with: { "jackfield:types/types@0.1.0": jackfield_sdk::bindings::auth::jackfield::types::types },
+        generate_all,
     });
 }

@@ -15,13 +15,13 @@
 //! ```
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 pub use crate::bindings::host::jackfield::host::cluster::Status;
-use crate::host::Level;
+use crate::host::{Handshake, HttpError, HttpRequest, HttpResponse, Level};
 use crate::{App, Connection, SubscribeRequest};
 
 pub(crate) mod backend;
@@ -39,6 +39,10 @@ struct Host {
     lines: Vec<(Level, String)>,
     counters: BTreeMap<String, u64>,
     slept_ms: Vec<u32>,
+    handshake: Option<Handshake>,
+    requests: Vec<HttpRequest>,
+    /// Prepared, not given yet.
+    answers: VecDeque<Result<HttpResponse, HttpError>>,
     cluster: Cluster,
 }
 
@@ -70,11 +74,35 @@ pub fn client() -> Connection {
         },
         socket_id: "1234.5678".to_owned(),
         remote_address: "127.0.0.1".to_owned(),
+    }
+}
+
+/// A handshake as it may come. Change what the test is about and give it to [`set_handshake`].
+#[must_use]
+pub fn handshake() -> Handshake {
+    Handshake {
         origin: None,
         path: "/app/app-key".to_owned(),
         query: "protocol=7".to_owned(),
         headers: Vec::new(),
     }
+}
+
+/// Sets the handshake that [`crate::host::handshake`] returns. There is none before.
+pub fn set_handshake(handshake: Handshake) {
+    HOST.with_borrow_mut(|host| host.handshake = Some(handshake));
+}
+
+/// Prepares the answer to the next request. Answers are given in the order in which they were prepared; without one
+/// nobody is reached.
+pub fn answer_http(answer: Result<HttpResponse, HttpError>) {
+    HOST.with_borrow_mut(|host| host.answers.push_back(answer));
+}
+
+/// The requests sent so far.
+#[must_use]
+pub fn requests() -> Vec<HttpRequest> {
+    HOST.with_borrow(|host| host.requests.clone())
 }
 
 /// A subscription to this channel, without a signature.
@@ -153,6 +181,9 @@ impl Host {
             lines: Vec::new(),
             counters: BTreeMap::new(),
             slept_ms: Vec::new(),
+            handshake: None,
+            requests: Vec::new(),
+            answers: VecDeque::new(),
             cluster: Cluster {
                 confirmed: Vec::new(),
                 following: Vec::new(),
@@ -246,6 +277,32 @@ mod tests {
         host::count("seen", 2);
         host::count("seen", 3);
         assert_eq!((double::counter("seen"), double::counter("unseen")), (5, 0));
+    }
+
+    #[test]
+    fn requests_are_kept_and_answered_as_prepared() {
+        let request = host::HttpRequest {
+            method: "GET".to_owned(),
+            url: "https://auth.example.org".to_owned(),
+            headers: Vec::new(),
+            body: Vec::new(),
+        };
+        let response = host::HttpResponse {
+            status: 204,
+            headers: Vec::new(),
+            body: Vec::new(),
+        };
+        double::answer_http(Ok(response.clone()));
+        assert_eq!(host::send(&request), Ok(response));
+        assert!(host::send(&request).is_err(), "no second answer was prepared");
+        assert_eq!(double::requests(), [request.clone(), request]);
+    }
+
+    #[test]
+    fn a_handshake_is_there_once_it_is_set() {
+        assert_eq!(host::handshake(), None);
+        double::set_handshake(double::handshake());
+        assert_eq!(host::handshake(), Some(double::handshake()));
     }
 
     #[test]

@@ -1,14 +1,18 @@
 //! What the host offers to a plugin.
 //!
 //! In a guest each function is a call of the host; in native tests it reaches [`double`](crate::double). `log`,
-//! `clock`, `random`, digests and [`sleep`] are always granted; [`verify`] needs the grant `sign`, [`count`] the grant
-//! `counters` (a line in the operator's `plugins/NAME.toml`).
+//! `clock`, `random`, digests and [`sleep`] are always granted, [`handshake`] to auth plugins; [`verify`] needs the grant
+//! `sign`, [`count`] the grant `counters`, [`send`] the grant `http` (lines in the operator's `plugins/NAME.toml`).
 
 #[cfg(target_arch = "wasm32")]
 use crate::bindings::host::jackfield::host as backend;
 #[cfg(not(target_arch = "wasm32"))]
 use crate::double::backend;
 
+pub use crate::bindings::host::jackfield::host::handshake::Details as Handshake;
+pub use crate::bindings::host::jackfield::host::http::{
+    Error as HttpError, Request as HttpRequest, Response as HttpResponse,
+};
 pub use crate::bindings::host::jackfield::host::log::Level;
 
 /// Writes one line to the host's log under the plugin's name. Lines over 2,048 bytes are cut, lines over 100 a second
@@ -81,6 +85,25 @@ pub fn verify(app: &str, message: &[u8], signature: &str) -> bool {
 /// Adds `by` to the plugin's counter `name` (`[a-z0-9_]`, 48 bytes; 32 counters at most) in the host's metrics.
 pub fn count(name: &str, by: u64) {
     backend::counters::add(name, by);
+}
+
+/// The handshake of the connection that the question to an auth plugin is about; none for an API request.
+///
+/// Fetched only when it is asked for, because most questions are decided without it.
+#[must_use]
+pub fn handshake() -> Option<Handshake> {
+    backend::handshake::get()
+}
+
+/// Sends a request to one of the places that the operator allows, and waits for the whole answer.
+///
+/// A plugin that calls this becomes an *io* plugin: its asker waits for the answer, other work goes on.
+///
+/// # Errors
+///
+/// [`HttpError`], which says whose fault it was. An answer of status 500 is an answer.
+pub fn send(request: &HttpRequest) -> Result<HttpResponse, HttpError> {
+    backend::http::send(request)
 }
 
 /// Waits for `ms` milliseconds, 5,000 at most.

@@ -48,7 +48,8 @@ mod webhook;
 
 pub use adapter::{Adapter, Envelope};
 pub use auth::{
-    ApiRequest, App, Auth, ClientEvent, Connection, Grant, Header, Refusal, SigninRequest, SubscribeRequest, Verdict,
+    ApiRequest, App, Auth, ClientEvent, Connection, Grant, Header, Member, Refusal, SigninRequest, SubscribeRequest,
+    Verdict,
 };
 pub use plugin::no_settings;
 pub use rate_limit::{Decision, Question, RateLimit, Rule};

@@ -3,7 +3,7 @@
 use crate::bindings::rate_limit::exports::jackfield::rate_limit::limiter;
 use crate::plugin::{Exported, Resident, call};
 
-pub use limiter::{Decision, Question, Rule};
+pub use crate::bindings::rate_limit::jackfield::rate_limit::counts::{Decision, Question, Rule};
 
 /// A rate limit. The rules are the host's configuration; the plugin keeps count.
 pub trait RateLimit: Sized + 'static {

@@ -4,7 +4,7 @@ use crate::App;
 use crate::bindings::webhook::exports::jackfield::webhook::sink;
 use crate::plugin::{Exported, Resident, call};
 
-pub use sink::{Call, Endpoint, Notice};
+pub use crate::bindings::webhook::jackfield::webhook::calls::{Call, Endpoint, Notice};
 
 /// A webhook sink. It words the requests; the host signs, sends and repeats them.
 pub trait Webhook: Sized + 'static {

@@ -137,6 +137,17 @@ impl Claim {
             Self::ApiRequest(request) => &request.app,
         }
     }
+
+    /// The connection that the claim is about; none for an HTTP request.
+    pub fn client(&self) -> Option<&Arc<Client>> {
+        match self {
+            Self::Connect(client) => Some(client),
+            Self::Subscribe(request) => Some(&request.client),
+            Self::ClientEvent(event) => Some(&event.client),
+            Self::Signin(request) => Some(&request.client),
+            Self::ApiRequest(_) => None,
+        }
+    }
 }
 
 /// What is known of a connection from its handshake.
@@ -181,12 +192,27 @@ pub struct ApiRequest {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Yes, perhaps for a time only.
-    Allow {
-        /// After so many milliseconds the permission ends.
-        expires_in_ms: Option<u64>,
-    },
+    Allow(Permission),
     /// No.
     Refuse(Refusal),
+}
+
+/// A yes, with what comes along.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Permission {
+    /// After so many milliseconds the permission ends; none: with the connection.
+    pub expires_in_ms: Option<u64>,
+    /// Who the client is in the presence channel that it subscribes to, if the plugin says so.
+    pub member: Option<Box<NamedMember>>,
+}
+
+/// A member as an auth plugin names it, not checked yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedMember {
+    /// The user's id.
+    pub user_id: String,
+    /// What the others see of it, as JSON text.
+    pub user_info: Option<String>,
 }
 
 /// A no, with its reason.
@@ -295,7 +321,7 @@ pub trait Traffic {
 /// Turns notices into requests.
 pub trait WebhookSink: Send + Sync {
     /// Which requests to make for these notices of one app.
-    fn prepare(&self, app: &App, notices: &[Notice]) -> Answer<Result<Vec<WebhookCall>, DoorError>>;
+    fn prepare(&self, app: &Arc<App>, notices: &[Notice]) -> Answer<Result<Vec<WebhookCall>, DoorError>>;
 }
 
 /// Something that an app's server may want to know.

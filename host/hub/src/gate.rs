@@ -7,7 +7,9 @@
 use std::sync::Arc;
 
 use crate::app::App;
-use crate::doors::{Answer, Authorizer, Claim, Client, Decision, DoorError, Limiter, Question, Refusal, Rule, Verdict};
+use crate::doors::{
+    Answer, Authorizer, Claim, Client, Decision, DoorError, Limiter, Permission, Question, Refusal, Rule, Verdict,
+};
 
 /// Asks the auth and the rate-limit door. Cheap to clone.
 #[derive(Clone)]
@@ -20,8 +22,8 @@ pub struct Gate {
 #[derive(Debug)]
 pub struct Grant {
     app: Arc<App>,
-    /// After so many milliseconds the permission ends.
-    pub expires_in_ms: Option<u64>,
+    /// For how long, and as whom.
+    pub permission: Permission,
     _seal: Seal,
 }
 
@@ -68,9 +70,9 @@ impl Gate {
             UNAVAILABLE
         };
         self.authorizer.check(claim).map(move |answer| match answer {
-            Ok(Verdict::Allow { expires_in_ms }) => Ok(Grant {
+            Ok(Verdict::Allow(permission)) => Ok(Grant {
                 app,
-                expires_in_ms,
+                permission,
                 _seal: Seal,
             }),
             Ok(Verdict::Refuse(refusal)) => Err(refusal),
@@ -87,7 +89,7 @@ impl Gate {
         self.limiter.check(&question).map(move |answer| match answer {
             Ok(Decision { allowed: true, .. }) => Ok(Pass {
                 app: grant.app,
-                expires_in_ms: grant.expires_in_ms,
+                expires_in_ms: grant.permission.expires_in_ms,
                 _seal: Seal,
             }),
             Ok(decision) => Err(too_many(decision.retry_after_ms)),

@@ -145,6 +145,17 @@ fn plugins(encoder: &mut DescriptorEncoder<'_>, plugins: &[PluginReport]) -> fmt
         "Guest calls that trapped or ran out of time",
         |plugin| plugin.traps,
     )?;
+    family(
+        "plugin_pauses",
+        "Times that a plugin was paused because it failed too often",
+        |plugin| plugin.pauses,
+    )?;
+    let help = "Whether a plugin is paused";
+    let mut paused = encoder.encode_descriptor("plugin_paused", help, None, MetricType::Gauge)?;
+    for plugin in plugins {
+        let labels = [("plugin", plugin.name.as_str()), ("door", plugin.door)];
+        ConstGauge::new(i64::from(plugin.paused)).encode(paused.encode_family(&labels)?)?;
+    }
     let help = "Counters of plugins' own";
     let mut encoder = encoder.encode_descriptor("plugin_counter", help, None, MetricType::Counter)?;
     for plugin in plugins {

@@ -46,7 +46,7 @@ pub(crate) async fn run(shared: Arc<Shared>, queue: Arc<NoticeStore>, sink: Arc<
 }
 
 /// Asks the plugin until it answers; what it refuses for five minutes is lost, and said to be.
-async fn prepare(sink: &dyn WebhookSink, app: &App, notices: &[Notice]) -> Vec<WebhookCall> {
+async fn prepare(sink: &dyn WebhookSink, app: &Arc<App>, notices: &[Notice]) -> Vec<WebhookCall> {
     let mut patience = Patience::new();
     loop {
         match sink.prepare(app, notices).wait().await {

@@ -17,6 +17,7 @@ use wasmtime::component::{Instance, InstancePre};
 use crate::bindings::hot::exports::jackfield::adapter::bus;
 use crate::context::{Context, Told, begin_call};
 use crate::imports::cleaned;
+use crate::io::Never;
 use crate::plugin::{ADAPTER, Door, FoundDoor, Live};
 use crate::pool::SharedPool;
 use crate::slot::Slot;
@@ -234,6 +235,8 @@ impl Running {
 impl Door for Bus {
     const NAME: &'static str = ADAPTER;
     const INTERFACES: &'static [&'static str] = &["jackfield:adapter/bus"];
+    type Waiting = Never;
+    const MAY_WAIT: bool = false;
 
     fn find(pre: &InstancePre<Context>) -> wasmtime::Result<impl FoundDoor<Self>> {
         bus::GuestIndices::new(pre)

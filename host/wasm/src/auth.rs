@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use jackfield_hub::doors::{Answer, Authorizer, Claim, DoorError, Refusal, Verdict};
+use jackfield_hub::doors::{Answer, Authorizer, Claim, DoorError, NamedMember, Permission, Refusal, Verdict};
 use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre};
 
@@ -16,9 +16,10 @@ use crate::imports::cleaned;
 use crate::io;
 use crate::lend;
 use crate::linkers::{Mode, interface};
-use crate::plugin::{Door, FoundDoor, Live, Plugin};
+use crate::plugin::{AUTH, Door, FoundDoor, Live};
 use crate::pool::SharedPool;
 use crate::slot::Slot;
+use crate::waiting_auth::WaitingAuth;
 
 /// The questions that an instance answers.
 pub(crate) struct Auth {
@@ -64,7 +65,8 @@ impl AuthChain {
     /// Asks a plugin that may wait, and the rest of the chain if it passes.
     fn wait_for(&self, index: usize, pool: SharedPool<Auth>, claim: Claim) -> Answer<Result<Verdict, DoorError>> {
         let rest = self.clone();
-        let asked = io::ask(pool, claim.clone());
+        let put = claim.clone();
+        let asked = io::ask(pool, move |fiber| Box::pin(async move { fiber.put(&put).await }));
         Answer::Pending(Box::pin(async move {
             match asked.await? {
                 claims::Verdict::Pass => rest.ask_from(index + 1, &claim).wait().await,
@@ -77,32 +79,33 @@ impl AuthChain {
 /// Puts the claim to one instance. A question that the plugin does not answer is a pass.
 fn ask(live: &mut Live<Auth>, claim: &Claim) -> wasmtime::Result<claims::Verdict> {
     let Live { store, door } = live;
-    let headers = lend::headers(claim);
+    store.data_mut().client = claim.client().cloned();
     let answer = match claim {
         Claim::Connect(client) => {
-            let client = lend::connection(client, &headers);
+            let client = lend::connection(client);
             door.connect.as_ref().map(|guest| guest.call_check(store, client))
         }
         Claim::Subscribe(request) => {
-            let client = lend::connection(&request.client, &headers);
+            let client = lend::connection(&request.client);
             door.subscribe
                 .as_ref()
                 .map(|guest| guest.call_check(store, client, lend::subscribe(request)))
         }
         Claim::Signin(request) => {
-            let client = lend::connection(&request.client, &headers);
+            let client = lend::connection(&request.client);
             let request = lend::signin(request);
             door.signin
                 .as_ref()
                 .map(|guest| guest.call_check(store, client, request))
         }
         Claim::ClientEvent(event) => {
-            let client = lend::connection(&event.client, &headers);
+            let client = lend::connection(&event.client);
             door.client_event
                 .as_ref()
                 .map(|guest| guest.call_check(store, client, lend::client_event(event)))
         }
         Claim::ApiRequest(request) => {
+            let headers = lend::header_list(&request.headers);
             let request = lend::request(request, &headers);
             door.api_request.as_ref().map(|guest| guest.call_check(store, request))
         }
@@ -111,7 +114,7 @@ fn ask(live: &mut Live<Auth>, claim: &Claim) -> wasmtime::Result<claims::Verdict
 }
 
 impl Door for Auth {
-    const NAME: &'static str = "auth";
+    const NAME: &'static str = AUTH;
     const INTERFACES: &'static [&'static str] = &[
         "jackfield:auth/connect",
         "jackfield:auth/subscribe",
@@ -119,11 +122,8 @@ impl Door for Auth {
         "jackfield:auth/client-event",
         "jackfield:auth/api-request",
     ];
+    type Waiting = WaitingAuth;
     const MAY_WAIT: bool = true;
-
-    fn try_out_waiting(plugin: &Plugin<Self>) -> Result<(), String> {
-        io::try_out(plugin)
-    }
 
     fn find(pre: &InstancePre<Context>) -> wasmtime::Result<impl FoundDoor<Self>> {
         Ok(Found {
@@ -194,9 +194,13 @@ pub(crate) fn optional<T>(
 
 fn judged(verdict: claims::Verdict, claim: &Claim) -> Verdict {
     match verdict {
-        claims::Verdict::Allow(grant) => Verdict::Allow {
+        claims::Verdict::Allow(grant) => Verdict::Allow(Permission {
             expires_in_ms: grant.expires_in_ms,
-        },
+            member: grant.member.map(|member| {
+                let (user_id, user_info) = (member.user_id, member.user_info);
+                Box::new(NamedMember { user_id, user_info })
+            }),
+        }),
         claims::Verdict::Refuse(refusal) => {
             let (range, otherwise) = codes(claim);
             let code = if range.contains(&refusal.code) {

@@ -10,11 +10,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use jackfield_hub::Apps;
+use jackfield_hub::doors::Client;
 use parking_lot::Mutex;
 use rustix::time::{ClockId, clock_gettime};
 use wasmtime::{Store, StoreLimits, StoreLimitsBuilder, UpdateDeadline};
 
-use crate::engine::{MEMORY_BYTES, Pulse, TABLE_ELEMENTS};
+use crate::breaker::Breaker;
+use crate::engine::Pulse;
+use crate::http::Requests;
+use crate::limits::Limits;
 
 /// What all plugins share of the host.
 pub(crate) struct HostSide {
@@ -34,6 +38,9 @@ pub(crate) struct Identity {
     pub(crate) digest: String,
     /// 1 for the first version that went live in a slot, then one more each time.
     pub(crate) generation: u64,
+    /// What each of its instances may use.
+    pub(crate) limits: Limits,
+    pub(crate) breaker: Breaker,
     pub(crate) calls: AtomicU64,
     pub(crate) traps: AtomicU64,
     pub(crate) log_lines: Mutex<LogAllowance>,
@@ -53,6 +60,10 @@ pub(crate) struct Context {
     pub(crate) host: Arc<HostSide>,
     /// What an adapter told during the call that is running.
     pub(crate) told: Vec<Told>,
+    /// The client that the last question to an auth plugin was about.
+    pub(crate) client: Option<Arc<Client>>,
+    /// For granted requests of a plugin that waits.
+    pub(crate) requests: Option<Requests>,
     /// Set when nobody waits for the answer any more.
     pub(crate) abandoned: Arc<AtomicBool>,
     limits: StoreLimits,
@@ -69,7 +80,7 @@ pub(crate) enum Told {
 }
 
 impl Identity {
-    pub(crate) fn new(name: &str, digest: String, generation: u64) -> Self {
+    pub(crate) fn new(name: &str, digest: String, generation: u64, limits: Limits) -> Self {
         let allowance = LogAllowance {
             since: Instant::now(),
             written: 0,
@@ -79,6 +90,8 @@ impl Identity {
             name: name.to_owned(),
             digest,
             generation,
+            breaker: Breaker::new(limits.pause_after),
+            limits,
             calls: AtomicU64::new(0),
             traps: AtomicU64::new(0),
             log_lines: Mutex::new(allowance),
@@ -98,8 +111,9 @@ pub(crate) fn hot_store(identity: Arc<Identity>, host: Arc<HostSide>) -> Store<C
 }
 
 /// A store whose calls give way at every tick, and are stopped once nobody waits for them.
-pub(crate) fn io_store(identity: Arc<Identity>, host: Arc<HostSide>) -> Store<Context> {
+pub(crate) fn io_store(identity: Arc<Identity>, host: Arc<HostSide>, requests: Option<Requests>) -> Store<Context> {
     let mut store = store(identity, host);
+    store.data_mut().requests = requests;
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(|store| {
         store.data().host.pulse.keep_going();
@@ -129,25 +143,28 @@ pub(crate) fn refill(store: &mut Store<Context>) {
 fn store(identity: Arc<Identity>, host: Arc<HostSide>) -> Store<Context> {
     let engine = host.pulse.engine.clone();
     let limits = StoreLimitsBuilder::new()
-        .memory_size(MEMORY_BYTES)
-        .table_elements(TABLE_ELEMENTS)
+        .memory_size(identity.limits.memory_bytes)
+        .table_elements(identity.limits.table_elements)
         .instances(CORE_INSTANCES)
-        .memories(1)
+        .memories(MEMORIES)
         .tables(CORE_INSTANCES)
         .trap_on_grow_failure(true)
         .build();
     let abandoned = Arc::new(AtomicBool::new(false));
+    let host_call_bytes = identity.limits.host_call_bytes;
     let context = Context {
         identity,
         host,
         told: Vec::new(),
+        client: None,
+        requests: None,
         abandoned,
         limits,
         seen_at: None,
     };
     let mut store = Store::new(&engine, context);
     store.limiter(|context| &mut context.limits);
-    store.set_hostcall_fuel(HOSTCALL_BYTES);
+    store.set_hostcall_fuel(host_call_bytes);
     store
 }
 
@@ -156,7 +173,7 @@ impl Context {
         let now = thread_cpu_time();
         match self.seen_at {
             None => self.seen_at = Some(now),
-            Some(seen) if now.saturating_sub(seen) >= CALL_BUDGET => return UpdateDeadline::Interrupt,
+            Some(seen) if now.saturating_sub(seen) >= self.identity.limits.cpu => return UpdateDeadline::Interrupt,
             Some(_) => {}
         }
         UpdateDeadline::Continue(1)
@@ -169,14 +186,12 @@ fn thread_cpu_time() -> Duration {
     Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }
 
-/// CPU time of one hot call, counted from the first look at it.
-pub(crate) const CALL_BUDGET: Duration = Duration::from_millis(2);
-
 /// Ticks before the first look: one whole tick must have passed since the call began.
 const FIRST_LOOK_TICKS: u64 = 2;
 
-/// Core instances in a component: the guest itself and the shims that a component encoder adds.
-const CORE_INSTANCES: usize = 8;
+/// Core instances of one component: the guest itself and the shims that a component encoder adds; an interpreter comes
+/// in dozens of parts.
+const CORE_INSTANCES: usize = 100;
 
-/// What a guest may hand to the host in one call: the largest HTTP body with room to spare.
-const HOSTCALL_BYTES: usize = 1 << 20;
+/// Memories of one component: a guest's own, and one for an adapter of older interfaces.
+const MEMORIES: usize = 2;

@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
+use crate::limits::{MEMORY_CEILING, TABLE_CEILING, WAITING};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 /// The engine with its ticker.
@@ -96,30 +97,24 @@ fn tick(pulse: &Weak<Pulse>) {
 fn engine() -> wasmtime::Result<Engine> {
     let mut pooling = PoolingAllocationConfig::default();
     pooling
-        .total_core_instances(INSTANCES)
+        .total_core_instances(INSTANCES * CORE_INSTANCES)
         .total_component_instances(INSTANCES)
         .total_memories(INSTANCES)
-        .total_tables(INSTANCES * 2)
-        .total_stacks(IO_STACKS)
-        .max_memory_size(MEMORY_BYTES)
-        .table_elements(TABLE_ELEMENTS);
+        .total_tables(INSTANCES * CORE_INSTANCES)
+        .total_stacks(WAITING)
+        .max_memory_size(MEMORY_CEILING)
+        .table_elements(TABLE_CEILING);
     let mut config = Config::new();
     config
         // Halves the cost of a call; the contract has no async functions.
         .concurrency_support(false)
         .epoch_interruption(true)
         .max_wasm_stack(WASM_STACK_BYTES)
-        .memory_reservation(MEMORY_BYTES as u64)
+        .memory_reservation(MEMORY_CEILING as u64)
         .memory_guard_size(MEMORY_GUARD_BYTES)
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pooling));
     Engine::new(&config)
 }
-
-/// What one instance may use of memory. Every default plugin needs less than 2 MiB.
-pub(crate) const MEMORY_BYTES: usize = 16 << 20;
-
-/// Elements of a guest's tables: function pointers of a large program.
-pub(crate) const TABLE_ELEMENTS: usize = 10_000;
 
 /// The time between two epochs: the granularity at which a guest can be stopped.
 const TICK: Duration = Duration::from_millis(1);
@@ -128,14 +123,14 @@ const TICK: Duration = Duration::from_millis(1);
 /// not sleep between the calls of a server that has something to do.
 const PATIENCE: u32 = 50;
 
-/// Instances of all plugins together. Only address space is reserved for them: 256 × 16 MiB.
+/// Instances of all plugins together. Only address space is reserved for them: 256 × 128 MiB.
 const INSTANCES: u32 = 256;
 
-/// Guests that may wait at the same time, over all plugins.
-const IO_STACKS: u32 = 64;
+/// Core modules that make up one component, on average: a guest and its shims, or an interpreter in many parts.
+const CORE_INSTANCES: u32 = 8;
 
 /// A guest's stack: deep recursion is a fault, not a need.
 const WASM_STACK_BYTES: usize = 256 << 10;
 
-/// Guard behind each memory. Small: with 16 MiB reserved, most bounds checks are explicit anyway.
+/// Guard behind each memory. Small: with less than 4 GiB reserved, most bounds checks are explicit anyway.
 const MEMORY_GUARD_BYTES: u64 = 64 << 10;

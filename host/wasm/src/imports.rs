@@ -7,8 +7,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use jackfield_protocol::signature;
 use wasmtime::{Result, bail};
 
-use crate::bindings::hot::jackfield::host::{clock, cluster, counters, digest, log, random, sign};
-use crate::bindings::hot::jackfield::{auth, types};
+use crate::bindings::hot::jackfield::host::{clock, cluster, counters, digest, handshake, log, random, sign};
+use crate::bindings::hot::jackfield::{auth, rate_limit, types, webhook};
 use crate::context::{Context, Identity, Told};
 
 impl log::Host for Context {
@@ -71,6 +71,17 @@ impl sign::Host for Context {
     }
 }
 
+impl handshake::Host for Context {
+    fn get(&mut self) -> Result<Option<handshake::Details>> {
+        Ok(self.client.as_ref().map(|client| handshake::Details {
+            origin: client.origin.clone(),
+            path: client.path.clone(),
+            query: client.query.clone(),
+            headers: headers(&client.headers),
+        }))
+    }
+}
+
 impl counters::Host for Context {
     fn add(&mut self, name: String, by: u64) -> Result<()> {
         let good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
@@ -106,6 +117,8 @@ impl cluster::Host for Context {
 // These interfaces hold records and no functions.
 impl types::types::Host for Context {}
 impl auth::claims::Host for Context {}
+impl rate_limit::counts::Host for Context {}
+impl webhook::calls::Host for Context {}
 
 impl Context {
     fn tell(&mut self, told: Told) -> Result<()> {
@@ -117,6 +130,14 @@ impl Context {
     }
 }
 
+fn headers(known: &[(String, String)]) -> Vec<types::types::HeaderResult> {
+    let header = |(name, value): &(String, String)| types::types::HeaderResult {
+        name: name.clone(),
+        value: value.clone(),
+    };
+    known.iter().map(header).collect()
+}
+
 /// `wait.sleep`, for the linker of plugins that wait.
 pub(crate) async fn sleep(ms: u32) {
     tokio::time::sleep(Duration::from_millis(u64::from(ms.min(SLEEP_MS)))).await;
@@ -124,6 +145,7 @@ pub(crate) async fn sleep(ms: u32) {
 
 /// Spends one line of this second's allowance; says in the next second how many were lost.
 fn may_log(identity: &Identity) -> bool {
+    let most = identity.limits.log_lines;
     let mut allowance = identity.log_lines.lock();
     let now = Instant::now();
     if now.duration_since(allowance.since) >= Duration::from_secs(1) {
@@ -133,11 +155,11 @@ fn may_log(identity: &Identity) -> bool {
             tracing::warn!(
                 plugin = identity.name,
                 dropped,
-                "log lines over {LOG_LINES} a second were dropped"
+                "log lines over {most} a second were dropped"
             );
         }
     }
-    if allowance.written >= LOG_LINES {
+    if allowance.written >= most {
         allowance.dropped += 1;
         return false;
     }
@@ -158,8 +180,6 @@ pub(crate) fn count_trap(identity: &Identity) {
     identity.traps.fetch_add(1, Ordering::Relaxed);
 }
 
-/// Lines a plugin may log in a second; a flood must not hide other lines.
-const LOG_LINES: u32 = 100;
 /// Characters of a line that are kept.
 const LOG_LINE_CHARS: usize = 2_048;
 /// Bytes that one call may draw from the random source.

@@ -2,96 +2,123 @@
 //!
 //! A guest's blocking call suspends its fiber, not a thread; several instances give concurrency. The deadline stands
 //! outside: whoever asked gives up, the guest is told to stop at its next tick, and its instance is thrown away. So it
-//! is too when the asker goes away. Only the auth door takes such plugins so far.
+//! is too when the asker goes away. Every door but the adapter's takes such plugins.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use jackfield_hub::doors::{Claim, DoorError};
+use jackfield_hub::doors::DoorError;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use wasmtime::Store;
-use wasmtime::component::InstancePre;
+use wasmtime::component::{Instance, InstancePre};
 
-use crate::auth::{Auth, optional};
-use crate::bindings::hot::jackfield::auth::claims;
-use crate::bindings::io::exports::jackfield::auth::{api_request, client_event, connect, signin, subscribe};
 use crate::bindings::io::exports::jackfield::plugin::lifecycle;
+use crate::breaker::Failure;
 use crate::context::{Context, io_store};
 use crate::imports::cleaned;
-use crate::lend;
-use crate::plugin::{Plugin, reason};
+use crate::limits::Limits;
+use crate::plugin::{Door, Plugin, reason};
 use crate::pool::SharedPool;
 
+/// The functions of a door's plugin that waits, in one instance.
+pub(crate) trait Waiting: Sized + Send + 'static {
+    /// Takes them from `instance`.
+    fn load(pre: &InstancePre<Context>, store: &mut Store<Context>, instance: &Instance) -> wasmtime::Result<Self>;
+}
+
+/// Stands where no plugin may wait.
+pub(crate) enum Never {}
+
 /// Instances of a plugin that waits, and how many may be busy.
-pub(crate) struct Fibers {
-    idle: Mutex<Vec<Fiber>>,
+pub(crate) struct Fibers<W> {
+    idle: Mutex<Vec<Fiber<W>>>,
     busy: Semaphore,
 }
 
 /// One instance.
-struct Fiber {
-    store: Store<Context>,
-    connect: Option<connect::Guest>,
-    subscribe: Option<subscribe::Guest>,
-    signin: Option<signin::Guest>,
-    client_event: Option<client_event::Guest>,
-    api_request: Option<api_request::Guest>,
+pub(crate) struct Fiber<W> {
+    pub(crate) store: Store<Context>,
+    pub(crate) door: W,
 }
+
+/// A guest call that is under way.
+pub(crate) type Calling<'a, R> = Pin<Box<dyn Future<Output = wasmtime::Result<R>> + Send + 'a>>;
 
 /// Tells a running call that nobody waits for it, unless the call has come to its end.
 struct Abandon(Option<Arc<AtomicBool>>);
 
-impl Default for Fibers {
-    fn default() -> Self {
+impl<W> Fibers<W> {
+    pub(crate) fn new(limits: &Limits) -> Self {
         Self {
             idle: Mutex::default(),
-            busy: Semaphore::new(BUSY),
+            busy: Semaphore::new(limits.concurrency),
         }
     }
 }
 
-/// Puts a claim to an instance.
-pub(crate) async fn ask(pool: SharedPool<Auth>, claim: Claim) -> Result<claims::Verdict, DoorError> {
+impl Waiting for Never {
+    fn load(_: &InstancePre<Context>, _: &mut Store<Context>, _: &Instance) -> wasmtime::Result<Self> {
+        wasmtime::bail!("a plugin at this door must not wait")
+    }
+}
+
+/// Puts a question to an instance: `call` makes the guest call.
+pub(crate) async fn ask<D, R>(
+    pool: SharedPool<D>,
+    call: impl for<'a> FnOnce(&'a mut Fiber<D::Waiting>) -> Calling<'a, R> + Send + 'static,
+) -> Result<R, DoorError>
+where
+    D: Door,
+    R: Send + 'static,
+{
+    let plugin = &pool.plugin;
+    plugin.admit()?;
     let abandoned = Arc::new(AtomicBool::new(false));
     let mut guard = Abandon(Some(Arc::clone(&abandoned)));
     let task = {
         let pool = Arc::clone(&pool);
-        pool.plugin
+        plugin
             .host
             .waiting
             .clone()
-            .spawn(async move { call(&pool, &claim, abandoned).await })
+            .spawn(async move { run(&pool, call, abandoned).await })
     };
-    match tokio::time::timeout(DEADLINE, task).await {
+    let deadline = plugin.identity.limits.deadline;
+    match tokio::time::timeout(deadline, task).await {
         Ok(Ok(answer)) => {
             guard.0 = None;
             answer
         }
-        Ok(Err(_)) => Err(pool.plugin.failed("could not be run".to_owned())),
-        Err(_) => Err(pool
-            .plugin
-            .overdue(format!("gave no answer within {} s", DEADLINE.as_secs()))),
+        Ok(Err(_)) => Err(plugin.failed("could not be run".to_owned())),
+        Err(_) => {
+            let reason = format!("gave no answer within {} ms", deadline.as_millis());
+            Err(plugin.overdue(Failure::TimeOut, reason))
+        }
     }
 }
 
 /// Makes an instance and throws it away, to see whether the plugin starts.
-pub(crate) fn try_out(plugin: &Plugin<Auth>) -> Result<(), String> {
+pub(crate) fn try_out<D: Door>(plugin: &Plugin<D>) -> Result<(), String> {
     plugin.host.waiting.block_on(instantiate(plugin)).map(|_| ())
 }
 
-async fn call(
-    pool: &SharedPool<Auth>,
-    claim: &Claim,
+async fn run<D: Door, R>(
+    pool: &SharedPool<D>,
+    call: impl for<'a> FnOnce(&'a mut Fiber<D::Waiting>) -> Calling<'a, R> + Send + 'static,
     abandoned: Arc<AtomicBool>,
-) -> Result<claims::Verdict, DoorError> {
+) -> Result<R, DoorError> {
     let plugin = &pool.plugin;
+    let in_vain = || {
+        plugin.identity.breaker.abandoned();
+        Err(plugin.failed("was asked in vain".to_owned()))
+    };
     let Ok(_busy) = pool.fibers.busy.acquire().await else {
         return Err(plugin.failed("is being unloaded".to_owned()));
     };
     if abandoned.load(Ordering::Relaxed) {
-        return Err(plugin.failed("was asked in vain".to_owned()));
+        return in_vain();
     }
     let idle = pool.fibers.idle.lock().pop();
     let mut fiber = match idle {
@@ -102,20 +129,25 @@ async fn call(
     fiber.store.data_mut().abandoned = Arc::clone(&abandoned);
     plugin.host.pulse.keep_going();
     fiber.store.set_epoch_deadline(1);
-    let verdict = fiber.put(claim).await;
+    let answer = call(&mut fiber).await;
     if abandoned.load(Ordering::Relaxed) {
         // Whatever it came to: the asker is gone, which is not the plugin's fault, or counted the delay already.
-        return Err(plugin.failed("was asked in vain".to_owned()));
+        return in_vain();
     }
-    let verdict = verdict.map_err(|error| plugin.trapped(&error))?;
+    let answer = answer.map_err(|error| plugin.trapped(&error))?;
+    plugin.did_well();
     pool.fibers.idle.lock().push(fiber);
-    Ok(verdict)
+    Ok(answer)
 }
 
-async fn instantiate(plugin: &Plugin<Auth>) -> Result<Fiber, String> {
+async fn instantiate<D: Door>(plugin: &Plugin<D>) -> Result<Fiber<D::Waiting>, String> {
     let failed = |error: wasmtime::Error| format!("an instance could not be made: {}", reason(&error));
     let pre: &InstancePre<Context> = &plugin.pre;
-    let mut store = io_store(Arc::clone(&plugin.identity), Arc::clone(&plugin.host));
+    let mut store = io_store(
+        Arc::clone(&plugin.identity),
+        Arc::clone(&plugin.host),
+        plugin.requests.clone(),
+    );
     let instance = pre.instantiate_async(&mut store).await.map_err(failed)?;
     let init = lifecycle::GuestIndices::new(pre)
         .and_then(|found| found.load(&mut store, &instance))
@@ -125,63 +157,8 @@ async fn instantiate(plugin: &Plugin<Auth>) -> Result<Fiber, String> {
         Ok(Err(refusal)) => return Err(format!("init refused its configuration: {}", cleaned(&refusal))),
         Err(error) => return Err(format!("init failed: {}", reason(&error))),
     }
-    macro_rules! guest {
-        ($question:ident, $name:literal) => {
-            optional(pre, $name, $question::GuestIndices::new)
-                .and_then(|found| found.map(|found| found.load(&mut store, &instance)).transpose())
-                .map_err(failed)?
-        };
-    }
-    Ok(Fiber {
-        connect: guest!(connect, "jackfield:auth/connect"),
-        subscribe: guest!(subscribe, "jackfield:auth/subscribe"),
-        signin: guest!(signin, "jackfield:auth/signin"),
-        client_event: guest!(client_event, "jackfield:auth/client-event"),
-        api_request: guest!(api_request, "jackfield:auth/api-request"),
-        store,
-    })
-}
-
-impl Fiber {
-    async fn put(&mut self, claim: &Claim) -> wasmtime::Result<claims::Verdict> {
-        let store = &mut self.store;
-        let headers = lend::headers(claim);
-        match claim {
-            Claim::Connect(client) => {
-                let Some(guest) = &self.connect else {
-                    return Ok(claims::Verdict::Pass);
-                };
-                guest.call_check(store, lend::connection(client, &headers)).await
-            }
-            Claim::Subscribe(request) => {
-                let Some(guest) = &self.subscribe else {
-                    return Ok(claims::Verdict::Pass);
-                };
-                let client = lend::connection(&request.client, &headers);
-                guest.call_check(store, client, lend::subscribe(request)).await
-            }
-            Claim::Signin(request) => {
-                let Some(guest) = &self.signin else {
-                    return Ok(claims::Verdict::Pass);
-                };
-                let client = lend::connection(&request.client, &headers);
-                guest.call_check(store, client, lend::signin(request)).await
-            }
-            Claim::ClientEvent(event) => {
-                let Some(guest) = &self.client_event else {
-                    return Ok(claims::Verdict::Pass);
-                };
-                let client = lend::connection(&event.client, &headers);
-                guest.call_check(store, client, lend::client_event(event)).await
-            }
-            Claim::ApiRequest(request) => {
-                let Some(guest) = &self.api_request else {
-                    return Ok(claims::Verdict::Pass);
-                };
-                guest.call_check(store, lend::request(request, &headers)).await
-            }
-        }
-    }
+    let door = D::Waiting::load(pre, &mut store, &instance).map_err(failed)?;
+    Ok(Fiber { store, door })
 }
 
 impl Drop for Abandon {
@@ -191,9 +168,3 @@ impl Drop for Abandon {
         }
     }
 }
-
-/// How long anybody waits for a plugin.
-const DEADLINE: Duration = Duration::from_secs(5);
-
-/// Calls of one plugin that run at the same time; others wait for their turn, within the deadline.
-const BUSY: usize = 16;

@@ -1,21 +1,10 @@
 //! The hub's words lent to a guest in the contract's words: borrowed, so that a call copies bytes once, into the guest.
 
 use jackfield_hub::App;
-use jackfield_hub::doors::{ApiRequest, Claim, Client, ClientEvent, SigninRequest, SubscribeRequest};
+use jackfield_hub::doors::{ApiRequest, Client, ClientEvent, SigninRequest, SubscribeRequest};
 
 use crate::bindings::hot::jackfield::auth::claims;
 use crate::bindings::hot::jackfield::types::types;
-
-/// The headers that stand in a claim. Seldom any, and then few.
-pub(crate) fn headers(claim: &Claim) -> Vec<types::HeaderParam<'_>> {
-    header_list(match claim {
-        Claim::Connect(client) => &client.headers,
-        Claim::Subscribe(request) => &request.client.headers,
-        Claim::ClientEvent(event) => &event.client.headers,
-        Claim::Signin(request) => &request.client.headers,
-        Claim::ApiRequest(request) => &request.headers,
-    })
-}
 
 pub(crate) fn header_list(headers: &[(String, String)]) -> Vec<types::HeaderParam<'_>> {
     headers
@@ -31,15 +20,11 @@ pub(crate) fn app(app: &App) -> types::App<'_> {
     }
 }
 
-pub(crate) fn connection<'a>(client: &'a Client, headers: &'a [types::HeaderParam<'a>]) -> types::Connection<'a> {
+pub(crate) fn connection(client: &Client) -> types::Connection<'_> {
     types::Connection {
         app: app(&client.app),
         socket_id: &client.socket_id,
         remote_address: &client.remote_address,
-        origin: client.origin.as_deref(),
-        path: &client.path,
-        query: &client.query,
-        headers,
     }
 }
 

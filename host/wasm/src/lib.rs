@@ -11,11 +11,14 @@
 mod adapter;
 mod auth;
 mod bindings;
+mod breaker;
 mod context;
 mod engine;
+mod http;
 mod imports;
 mod io;
 mod lend;
+mod limits;
 mod linkers;
 mod operator;
 mod plugin;
@@ -23,6 +26,7 @@ mod pool;
 mod rate_limit;
 mod registry;
 mod slot;
+mod waiting_auth;
 mod webhook;
 
 pub use registry::{PluginReport, Registry, Wanted};

@@ -6,10 +6,12 @@
 use wasmtime::Engine;
 use wasmtime::component::{Component, HasSelf, Linker};
 
-use crate::bindings::hot::jackfield::{auth, host, types};
+use crate::bindings::hot::jackfield::{auth, host, rate_limit, types, webhook};
 use crate::context::Context;
+use crate::http::{self, HTTP};
 use crate::imports;
 use crate::operator::{HostGrant, OperatorFile};
+use crate::plugin::{ADAPTER, AUTH};
 
 /// How a plugin's calls run. What it imports decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +27,7 @@ pub(crate) fn mode_of(component: &Component, engine: &Engine) -> Mode {
     let waits = component
         .component_type()
         .imports(engine)
-        .any(|(name, _)| interface(name) == WAIT);
+        .any(|(name, _)| [WAIT, HTTP].contains(&interface(name)));
     if waits { Mode::Io } else { Mode::Hot }
 }
 
@@ -38,20 +40,22 @@ pub(crate) fn link(
     component: &Component,
     operator: &OperatorFile,
     plugin: &str,
-    adapter_door: bool,
+    door: &str,
 ) -> Result<Linker<Context>, String> {
     for (name, _) in component.component_type().imports(engine) {
-        refuse_ungranted(interface(name), operator, plugin, adapter_door)?;
+        refuse_ungranted(interface(name), operator, plugin, door)?;
     }
-    let linker = link_all(engine, operator, adapter_door, mode_of(component, engine));
+    let linker = link_all(engine, operator, door, mode_of(component, engine));
     linker.map_err(|error| format!("its imports cannot be linked: {error:#}"))
 }
 
-fn refuse_ungranted(import: &str, operator: &OperatorFile, plugin: &str, adapter_door: bool) -> Result<(), String> {
+fn refuse_ungranted(import: &str, operator: &OperatorFile, plugin: &str, door: &str) -> Result<(), String> {
     let grant = match import {
         "jackfield:host/counters" => HostGrant::Counters,
         "jackfield:host/sign" => HostGrant::Sign,
-        "jackfield:host/cluster" if adapter_door => return Ok(()),
+        HTTP => HostGrant::Http,
+        "jackfield:host/cluster" if door == ADAPTER => return Ok(()),
+        "jackfield:host/handshake" if door == AUTH => return Ok(()),
         _ if ALWAYS.contains(&import) => return Ok(()),
         _ => {
             return Err(format!(
@@ -68,16 +72,13 @@ fn refuse_ungranted(import: &str, operator: &OperatorFile, plugin: &str, adapter
     ))
 }
 
-fn link_all(
-    engine: &Engine,
-    operator: &OperatorFile,
-    adapter_door: bool,
-    mode: Mode,
-) -> wasmtime::Result<Linker<Context>> {
+fn link_all(engine: &Engine, operator: &OperatorFile, door: &str, mode: Mode) -> wasmtime::Result<Linker<Context>> {
     type Own = HasSelf<Context>;
     let mut linker = Linker::<Context>::new(engine);
     types::types::add_to_linker::<_, Own>(&mut linker, |context| context)?;
     auth::claims::add_to_linker::<_, Own>(&mut linker, |context| context)?;
+    rate_limit::counts::add_to_linker::<_, Own>(&mut linker, |context| context)?;
+    webhook::calls::add_to_linker::<_, Own>(&mut linker, |context| context)?;
     host::log::add_to_linker::<_, Own>(&mut linker, |context| context)?;
     host::clock::add_to_linker::<_, Own>(&mut linker, |context| context)?;
     host::random::add_to_linker::<_, Own>(&mut linker, |context| context)?;
@@ -88,11 +89,14 @@ fn link_all(
     if operator.grants.contains(&HostGrant::Counters) {
         host::counters::add_to_linker::<_, Own>(&mut linker, |context| context)?;
     }
-    if adapter_door {
+    if door == AUTH {
+        host::handshake::add_to_linker::<_, Own>(&mut linker, |context| context)?;
+    }
+    if door == ADAPTER {
         host::cluster::add_to_linker::<_, Own>(&mut linker, |context| context)?;
     }
     if mode == Mode::Io {
-        // By hand: it is the one import that waits.
+        // By hand, because it waits.
         linker
             .instance(&format!("{WAIT}@0.1.0"))?
             .func_wrap_async("sleep", |_, (ms,): (u32,)| {
@@ -101,6 +105,9 @@ fn link_all(
                     Ok(())
                 })
             })?;
+        if operator.grants.contains(&HostGrant::Http) {
+            http::add_to_linker(&mut linker)?;
+        }
     }
     Ok(linker)
 }
@@ -112,7 +119,7 @@ pub(crate) fn interface(name: &str) -> &str {
 
 const WAIT: &str = "jackfield:host/wait";
 
-const ALWAYS: [&str; 7] = [
+const ALWAYS: [&str; 9] = [
     WAIT,
     "jackfield:host/log",
     "jackfield:host/clock",
@@ -120,4 +127,6 @@ const ALWAYS: [&str; 7] = [
     "jackfield:host/digest",
     "jackfield:types/types",
     "jackfield:auth/claims",
+    "jackfield:rate-limit/counts",
+    "jackfield:webhook/calls",
 ];

@@ -1,9 +1,14 @@
 //! `plugins/NAME.toml`: what the operator grants to a plugin. Without the file nothing beyond the harmless is granted.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::time::Duration;
 
+use jackfield_links::http::{HttpClient, Places};
 use serde::Deserialize;
+
+use crate::http::Requests;
+use crate::limits::RawLimits;
 
 /// The operator's word on one plugin.
 #[derive(Debug, Default, Deserialize)]
@@ -12,6 +17,24 @@ pub(crate) struct OperatorFile {
     /// Interfaces of `jackfield:host` that the plugin may import besides those that are always granted.
     #[serde(default)]
     pub(crate) grants: BTreeSet<HostGrant>,
+    /// What it may use, where that differs from the ordinary.
+    #[serde(default)]
+    pub(crate) limits: RawLimits,
+    /// Where its requests may go.
+    #[serde(default)]
+    pub(crate) http: RawHttp,
+}
+
+/// `[http]`: for plugins with the grant `http`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RawHttp {
+    /// Places such as `https://auth.example.org/check`.
+    pub(crate) allow: Vec<String>,
+    /// Whether these may have addresses of private networks.
+    pub(crate) private: bool,
+    /// Headers that the host adds to every request, in place of the plugin's own: what must stay secret from it.
+    pub(crate) headers: BTreeMap<String, String>,
 }
 
 /// What can be granted. Each name is an interface in `wit/deps/host`.
@@ -19,10 +42,32 @@ pub(crate) struct OperatorFile {
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum HostGrant {
     Counters,
+    Http,
     Sign,
 }
 
 impl OperatorFile {
+    /// What sends the plugin's requests; none if they are not granted.
+    ///
+    /// # Errors
+    /// A text that names the place that is wrong.
+    pub(crate) fn requests(&self, deadline: Duration) -> Result<Option<Requests>, String> {
+        if !self.grants.contains(&HostGrant::Http) {
+            return Ok(None);
+        }
+        let RawHttp {
+            allow,
+            private,
+            headers,
+        } = &self.http;
+        let places = Places::parse(allow, *private)?;
+        let client = HttpClient::new(places, deadline)?;
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.clone()));
+        Ok(Some(Requests::new(client, headers.collect())))
+    }
+
     /// Reads the file beside the plugin, if there is one.
     ///
     /// # Errors
@@ -44,7 +89,7 @@ mod tests {
     fn unknown_keys_and_grants_are_refused() {
         for (text, wanted) in [
             ("grant = []", "unknown field `grant`"),
-            ("grants = [\"files\"]", "`counters` or `sign`"),
+            ("grants = [\"files\"]", "expected one of `counters`, `http`, `sign`"),
         ] {
             let error = toml::from_str::<OperatorFile>(text)
                 .expect_err("must be refused")

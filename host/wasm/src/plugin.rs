@@ -15,7 +15,9 @@ use wasmtime::component::{Component, InstancePre};
 
 use crate::bindings::hot::exports::jackfield::plugin::lifecycle;
 use crate::context::{Context, HostSide, Identity, hot_store, refill};
+use crate::http::Requests;
 use crate::imports::cleaned;
+use crate::io::Waiting;
 use crate::linkers::{self, Mode, interface};
 use crate::operator::OperatorFile;
 
@@ -25,16 +27,13 @@ pub(crate) trait Door: Sized + Send + 'static {
     const NAME: &'static str;
     /// A component serves the door when it exports one of these.
     const INTERFACES: &'static [&'static str];
+    /// The functions of a plugin that waits.
+    type Waiting: Waiting;
     /// Whether plugins that wait may stand here.
-    const MAY_WAIT: bool = false;
+    const MAY_WAIT: bool;
 
     /// Finds the functions in a component; an interface that is missing is the door's to judge.
     fn find(pre: &InstancePre<Context>) -> wasmtime::Result<impl FoundDoor<Self>>;
-
-    /// Makes an instance of a plugin that waits, to see whether it starts.
-    fn try_out_waiting(_plugin: &Plugin<Self>) -> Result<(), String> {
-        Err(format!("a plugin at the {} door must not wait", Self::NAME))
-    }
 }
 
 /// Functions found in a component, to be taken from each of its instances.
@@ -52,6 +51,8 @@ pub(crate) struct Plugin<D> {
     pub(crate) host: Arc<HostSide>,
     /// The plugin's section of the configuration, as JSON.
     pub(crate) config: String,
+    /// What sends its requests, if they are granted.
+    pub(crate) requests: Option<Requests>,
     lifecycle: lifecycle::GuestIndices,
 }
 
@@ -78,6 +79,7 @@ impl<D: Door> Plugin<D> {
     /// # Errors
     /// A text that names the file, without its folder, and what is wrong with it.
     pub(crate) fn load(source: Source<'_>) -> Result<Self, String> {
+        check_name(source.name)?;
         let path = source.folder.join(format!("{}.wasm", source.name));
         let file = format!("{}.wasm", source.name);
         Self::load_file(&path, source).map_err(|error| format!("{file}: {error}"))
@@ -125,16 +127,19 @@ impl<D: Door> Plugin<D> {
         let mode = linkers::mode_of(&component, engine);
         if mode == Mode::Io && !D::MAY_WAIT {
             return Err(format!(
-                "it imports jackfield:host/wait, but a plugin at the {} door must not wait",
+                "it imports jackfield:host/wait or jackfield:host/http, but a plugin at the {} door must not wait",
                 D::NAME
             ));
         }
-        let linker = linkers::link(engine, &component, &operator, name, D::NAME == ADAPTER)?;
+        let linker = linkers::link(engine, &component, &operator, name, D::NAME)?;
         let misfit = |error: wasmtime::Error| format!("it does not fit this host's contract: {error:#}");
         let pre = linker.instantiate_pre(&component).map_err(misfit)?;
         let found = Box::new(D::find(&pre).map_err(misfit)?);
         let lifecycle = lifecycle::GuestIndices::new(&pre).map_err(misfit)?;
-        let identity = Arc::new(Identity::new(name, signature::sha256_hex(&bytes), generation));
+        let in_file = |error: String| format!("{name}.toml: {error}");
+        let limits = operator.limits.meant().map_err(in_file)?;
+        let requests = operator.requests(limits.deadline).map_err(in_file)?;
+        let identity = Arc::new(Identity::new(name, signature::sha256_hex(&bytes), generation, limits));
         Ok(Self {
             identity,
             mode,
@@ -142,13 +147,30 @@ impl<D: Door> Plugin<D> {
             found,
             host: Arc::clone(host),
             config,
+            requests,
             lifecycle,
         })
     }
 }
 
+/// A plugin's name becomes the name of a file in the plugins folder, and must not lead out of it.
+fn check_name(name: &str) -> Result<(), String> {
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if (1..=NAME_BYTES).contains(&name.len()) && name.bytes().all(good) && !name.starts_with('.') {
+        return Ok(());
+    }
+    Err(format!(
+        "a plugin's name must be 1 to {NAME_BYTES} letters, digits, `-`, `_` or `.`, and must not begin with `.`"
+    ))
+}
+
 /// Reads a file whole and once, and makes sure that it is a component.
 fn read_component(path: &Path) -> Result<Vec<u8>, String> {
+    // Opening anything else might wait for ever.
+    let kind = fs::metadata(path).map_err(|error| error.to_string())?;
+    if !kind.is_file() {
+        return Err("it is not a file".to_owned());
+    }
     let file = fs::File::open(path).map_err(|error| error.to_string())?;
     let mut bytes = Vec::new();
     file.take(FILE_BYTES + 1)
@@ -173,6 +195,12 @@ pub(crate) fn reason(error: &wasmtime::Error) -> String {
 
 /// The adapter door's name: the only one whose plugins may import `cluster`.
 pub(crate) const ADAPTER: &str = "adapter";
+
+/// The auth door's name: the only one whose plugins may import `handshake`.
+pub(crate) const AUTH: &str = "auth";
+
+/// Bytes of a plugin's name.
+const NAME_BYTES: usize = 64;
 
 /// The largest file that is read. JavaScript and Python components are 12 to 18 MiB.
 const FILE_BYTES: u64 = 64 << 20;

@@ -8,21 +8,24 @@ use std::cell::Cell;
 use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use jackfield_hub::doors::DoorError;
 use parking_lot::Mutex;
+use wasmtime::Trap;
 
+use crate::breaker::Failure;
 use crate::context::begin_call;
 use crate::imports::count_trap;
-use crate::io::Fibers;
+use crate::io::{self, Fibers};
 use crate::linkers::Mode;
 use crate::plugin::{Door, Live, Plugin, reason};
 
 /// Instances of one version of a plugin.
-pub(crate) struct Pool<D> {
+pub(crate) struct Pool<D: Door> {
     pub(crate) plugin: Plugin<D>,
     /// The instances of a plugin that waits; the slots stay empty then.
-    pub(crate) fibers: Fibers,
+    pub(crate) fibers: Fibers<D::Waiting>,
     slots: Box<[Mutex<Option<Live<D>>>]>,
     hasher: RandomState,
 }
@@ -49,11 +52,11 @@ impl<D: Door> Pool<D> {
         let slots: Box<[_]> = (0..count).map(|_| Mutex::new(None)).collect();
         match plugin.mode {
             Mode::Hot => *slots[0].lock() = Some(plugin.instantiate()?),
-            Mode::Io => D::try_out_waiting(&plugin)?,
+            Mode::Io => io::try_out(&plugin)?,
         }
         Ok(Self {
+            fibers: Fibers::new(&plugin.identity.limits),
             plugin,
-            fibers: Fibers::default(),
             slots,
             hasher: RandomState::new(),
         })
@@ -79,34 +82,64 @@ impl<D: Door> Pool<D> {
     }
 
     fn call<R>(&self, slot: usize, call: impl FnOnce(&mut Live<D>) -> wasmtime::Result<R>) -> Result<R, DoorError> {
+        self.plugin.admit()?;
         let mut slot = self.slots[slot].lock();
         let live = match &mut *slot {
             Some(live) => live,
             empty => empty.insert(self.plugin.instantiate().map_err(|reason| self.plugin.failed(reason))?),
         };
         begin_call(&mut live.store);
-        call(live).map_err(|error| {
-            *slot = None;
-            self.plugin.trapped(&error)
-        })
+        match call(live) {
+            Ok(answer) => {
+                self.plugin.did_well();
+                Ok(answer)
+            }
+            Err(error) => {
+                *slot = None;
+                Err(self.plugin.trapped(&error))
+            }
+        }
     }
 }
 
 impl<D: Door> Plugin<D> {
-    /// Counts and logs a trap.
-    pub(crate) fn trapped(&self, error: &wasmtime::Error) -> DoorError {
-        self.overdue(format!("was stopped: {}", reason(error)))
+    /// Whether the plugin is called at all: not if it has failed too often of late.
+    pub(crate) fn admit(&self) -> Result<(), DoorError> {
+        let paused = |left: Duration| {
+            let seconds = left.as_secs() + 1;
+            self.failed(format!(
+                "is paused because it failed too often; it is tried again within {seconds} s"
+            ))
+        };
+        self.identity.breaker.check(Instant::now).map_err(paused)
     }
 
-    /// Counts and logs that the plugin did not answer; its instance is dropped.
-    pub(crate) fn overdue(&self, reason: String) -> DoorError {
+    /// A call came to a good end.
+    pub(crate) fn did_well(&self) {
+        if self.identity.breaker.succeeded() {
+            tracing::info!(plugin = self.identity.name, door = D::NAME, "a plugin is called again");
+        }
+    }
+
+    /// Counts and logs a trap.
+    pub(crate) fn trapped(&self, error: &wasmtime::Error) -> DoorError {
+        let failure = match error.downcast_ref::<Trap>() {
+            Some(Trap::Interrupt) => Failure::TimeOut,
+            _ => Failure::Trap,
+        };
+        self.overdue(failure, format!("was stopped: {}", reason(error)))
+    }
+
+    /// Counts and logs that the plugin did not answer; its instance is dropped. The breaker bounds how often that can
+    /// happen, and so what is logged.
+    pub(crate) fn overdue(&self, failure: Failure, reason: String) -> DoorError {
+        let (plugin, door) = (self.identity.name.as_str(), D::NAME);
         count_trap(&self.identity);
-        tracing::warn!(
-            plugin = self.identity.name,
-            door = D::NAME,
-            reason,
-            "a plugin's instance was dropped"
-        );
+        tracing::warn!(plugin, door, reason, "a plugin's instance was dropped");
+        if let Some(pause) = self.identity.breaker.failed(failure, Instant::now()) {
+            let seconds = pause.as_secs();
+            tracing::error!(plugin, door, seconds, "a plugin failed too often and is paused");
+        }
         self.failed(reason)
     }
 

@@ -8,8 +8,13 @@ use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre};
 
 use crate::bindings::hot::exports::jackfield::rate_limit::limiter;
+use crate::bindings::hot::jackfield::rate_limit::counts;
+use crate::bindings::io::exports::jackfield::rate_limit::limiter as waiting;
 use crate::context::Context;
+use crate::io::{self, Waiting};
+use crate::linkers::Mode;
 use crate::plugin::{Door, FoundDoor};
+use crate::pool::{Pool, SharedPool};
 use crate::slot::Slot;
 
 /// The guest's function.
@@ -26,34 +31,60 @@ pub(crate) struct RateLimitDoor {
 
 impl Limiter for RateLimitDoor {
     fn check(&self, question: &Question<'_>) -> Answer<Result<Decision, DoorError>> {
-        Answer::Ready(self.ask(question))
+        match self.slot.live() {
+            Err(error) => Answer::Ready(Err(error)),
+            Ok(pool) if pool.plugin.mode == Mode::Io => self.wait_for(pool, question),
+            Ok(pool) => Answer::Ready(self.ask(&pool, question)),
+        }
     }
 }
 
 impl RateLimitDoor {
-    fn ask(&self, question: &Question<'_>) -> Result<Decision, DoorError> {
-        let pool = self.slot.live()?;
+    fn ask(&self, pool: &Pool<RateLimit>, question: &Question<'_>) -> Result<Decision, DoorError> {
         let decision = pool.call_keyed((question.scope, question.key), |live| {
             // Read while the instance is held: it never sees time run backwards.
             let now_us = self.started.elapsed().as_micros() as u64;
             live.door.guest.call_check(&mut live.store, lend(question, now_us))
         })?;
-        let limiter::Decision {
-            allowed,
-            remaining,
-            retry_after_ms,
-        } = decision;
-        Ok(Decision {
-            allowed,
-            remaining,
-            retry_after_ms,
-        })
+        Ok(taken(decision))
+    }
+
+    /// Asks a plugin that may wait, whichever of its instances is free.
+    fn wait_for(&self, pool: SharedPool<RateLimit>, question: &Question<'_>) -> Answer<Result<Decision, DoorError>> {
+        let Question { scope, key, cost, rule } = *question;
+        let (key, started) = (key.to_owned(), self.started);
+        let asked = io::ask(pool, move |fiber| {
+            Box::pin(async move {
+                let (key, now_us) = (key.as_str(), started.elapsed().as_micros() as u64);
+                let question = Question { scope, key, cost, rule };
+                fiber
+                    .door
+                    .guest
+                    .call_check(&mut fiber.store, lend(&question, now_us))
+                    .await
+            })
+        });
+        Answer::Pending(Box::pin(async move { asked.await.map(taken) }))
+    }
+}
+
+/// The function of a plugin that waits.
+pub(crate) struct WaitingRateLimit {
+    guest: waiting::Guest,
+}
+
+impl Waiting for WaitingRateLimit {
+    fn load(pre: &InstancePre<Context>, store: &mut Store<Context>, instance: &Instance) -> wasmtime::Result<Self> {
+        let guest = waiting::GuestIndices::new(pre)?.load(store, instance)?;
+        Ok(Self { guest })
     }
 }
 
 impl Door for RateLimit {
     const NAME: &'static str = "rate-limit";
     const INTERFACES: &'static [&'static str] = &["jackfield:rate-limit/limiter"];
+    type Waiting = WaitingRateLimit;
+    const MAY_WAIT: bool = true;
 
     fn find(pre: &InstancePre<Context>) -> wasmtime::Result<impl FoundDoor<Self>> {
         limiter::GuestIndices::new(pre)
@@ -68,18 +99,31 @@ impl FoundDoor<RateLimit> for limiter::GuestIndices {
     }
 }
 
-fn lend<'a>(question: &Question<'a>, now_us: u64) -> limiter::Question<'a> {
+fn lend<'a>(question: &Question<'a>, now_us: u64) -> counts::Question<'a> {
     let Question { scope, key, cost, rule } = *question;
-    let rule = limiter::Rule {
+    let rule = counts::Rule {
         amount: rule.amount,
         period_ms: rule.period_ms,
         burst: rule.burst,
     };
-    limiter::Question {
+    counts::Question {
         scope,
         key,
         cost,
         rule,
         now_us,
+    }
+}
+
+fn taken(decision: counts::Decision) -> Decision {
+    let counts::Decision {
+        allowed,
+        remaining,
+        retry_after_ms,
+    } = decision;
+    Decision {
+        allowed,
+        remaining,
+        retry_after_ms,
     }
 }

@@ -66,6 +66,10 @@ pub struct PluginReport {
     pub calls: u64,
     /// Calls that ended in a trap or ran out of time.
     pub traps: u64,
+    /// Whether it is paused because it failed too often.
+    pub paused: bool,
+    /// How often it was paused.
+    pub pauses: u64,
     /// Its own counters.
     pub counters: BTreeMap<String, u64>,
 }
@@ -168,6 +172,8 @@ fn report<D: Door>(slot: &Slot<D>) -> Option<PluginReport> {
         generation: identity.generation,
         calls: identity.calls.load(Ordering::Relaxed),
         traps: identity.traps.load(Ordering::Relaxed),
+        paused: identity.breaker.is_paused(),
+        pauses: identity.breaker.trips.load(Ordering::Relaxed),
         counters: identity.counters.lock().clone(),
     })
 }

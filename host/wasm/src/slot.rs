@@ -16,7 +16,7 @@ use crate::plugin::{Door, Plugin, Source};
 use crate::pool::{Pool, Spread};
 
 /// The place of one plugin at one door.
-pub(crate) struct Slot<D> {
+pub(crate) struct Slot<D: Door> {
     /// The plugin's name: its file's stem.
     pub(crate) name: String,
     /// Its section of the configuration, as JSON.

@@ -71,6 +71,28 @@ pub(crate) mod counters {
     }
 }
 
+pub(crate) mod handshake {
+    use super::HOST;
+    use crate::host::Handshake;
+
+    pub(crate) fn get() -> Option<Handshake> {
+        HOST.with_borrow(|host| host.handshake.clone())
+    }
+}
+
+pub(crate) mod http {
+    use super::HOST;
+    use crate::host::{HttpError, HttpRequest, HttpResponse};
+
+    pub(crate) fn send(request: &HttpRequest) -> Result<HttpResponse, HttpError> {
+        HOST.with_borrow_mut(|host| {
+            host.requests.push(request.clone());
+            let nobody = || Err(HttpError::Unreachable("no answer was prepared".to_owned()));
+            host.answers.pop_front().unwrap_or_else(nobody)
+        })
+    }
+}
+
 pub(crate) mod wait {
     use super::HOST;
 

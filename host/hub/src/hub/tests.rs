@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use super::{Event, HOLD_MS, Hub, JoinError, PublishError};
 use crate::doors::{
     Adapter, AdapterRequest, Answer, Authorizer, Claim, Client, Decision, DoorError, Limiter, Notice, NoticeQueue,
-    Question, Traffic, Verdict,
+    Permission, Question, Traffic, Verdict,
 };
 use crate::shard::{Joined, Late, Shard, ShardHandle, Subscribe};
 use crate::{App, Apps, Endpoint, Gate, Grant, OutboxLimits, Pass, Policy, Secret, Toll, Topic};
@@ -65,7 +65,7 @@ struct Open;
 
 impl Authorizer for Open {
     fn check(&self, _claim: &Claim) -> Answer<Result<Verdict, DoorError>> {
-        Answer::Ready(Ok(Verdict::Allow { expires_in_ms: None }))
+        Answer::Ready(Ok(Verdict::Allow(Permission::default())))
     }
 }
 

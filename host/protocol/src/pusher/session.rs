@@ -31,6 +31,9 @@ pub use settings::{Features, Limits, Settings};
 /// The nesting that JSON readers commonly accept; serde_json's own limit is the same.
 const MAX_NESTING: usize = 128;
 
+/// What a client is told that nobody knows.
+const NOBODY: &str = "a presence channel needs `channel_data` with a `user_id`, or a client that is signed in";
+
 /// Pusher protocol, "User authentication": a signin that fails is answered with this code.
 const UNAUTHORIZED: u16 = 4009;
 
@@ -62,7 +65,8 @@ pub struct Subscribe {
     pub auth: String,
     /// As sent, byte for byte, because it is part of what was signed.
     pub channel_data: Option<String>,
-    /// Who the client will be in a presence channel, from `channel_data` or else from the signin; none elsewhere.
+    /// Who the client will be in a presence channel, from `channel_data` or else from the signin; none elsewhere, and none
+    /// yet where neither says: see [`Session::appoint`].
     pub member: Option<Member>,
     /// Tells this request from an earlier or later one for the same channel.
     pub ticket: u32,
@@ -164,6 +168,33 @@ impl Session {
                 Tick::Ping
             }
             _ => Tick::Idle,
+        }
+    }
+
+    /// Settles who a client that may subscribe will be, if it is a presence channel: whoever judged the request may name
+    /// somebody (an id, and perhaps information as JSON text), else it is whom the client itself showed to be.
+    ///
+    /// # Errors
+    /// A status and a text for [`Session::subscription_refused`]: there is nobody, or the named one keeps to no limit.
+    pub fn appoint(
+        &mut self,
+        request: &mut Subscribe,
+        named: Option<(&str, Option<&str>)>,
+    ) -> Result<(), (u16, String)> {
+        if request.channel.kind() != ChannelKind::Presence {
+            return Ok(());
+        }
+        if let Some((user_id, user_info)) = named {
+            let limit = self.settings.limits.max_presence_member_bytes;
+            let member =
+                Member::named(user_id, user_info, limit).map_err(|complaint| (403, complaint.message().to_owned()))?;
+            self.subscriptions
+                .appoint(&request.channel, request.ticket, &member.user_id);
+            request.member = Some(member);
+        }
+        match request.member {
+            Some(_) => Ok(()),
+            None => Err((401, NOBODY.to_owned())),
         }
     }
 
@@ -304,13 +335,12 @@ impl Session {
         let malformed = |complaint| (400, complaint);
         let stranger = |why: &'static str| Err((401, Complaint::new(why)));
         match (channel.kind(), channel_data, self.user.as_deref()) {
-            (ChannelKind::Public | ChannelKind::Private | ChannelKind::PrivateEncrypted, ..) => Ok(None),
+            (ChannelKind::Public | ChannelKind::Private | ChannelKind::PrivateEncrypted, ..)
+            // Whoever judges the request may still say who it is.
+            | (ChannelKind::Presence, None, None) => Ok(None),
             // Pusher documents, "Presence channels": `channel_data` overrides the user of the signin.
             (ChannelKind::Presence, Some(data), _) => Member::parse(data, limit).map(Some).map_err(malformed),
             (ChannelKind::Presence, None, Some(user)) => Member::signed_in(user, limit).map(Some).map_err(malformed),
-            (ChannelKind::Presence, None, None) => {
-                stranger("a presence channel needs `channel_data` with a `user_id`, or a client that is signed in")
-            }
             // Pusher protocol, "User authentication": nobody hears what the server says to somebody else.
             (ChannelKind::ServerToUser, _, Some(user)) if channel.server_user() == Some(&user.id) => Ok(None),
             (ChannelKind::ServerToUser, ..) => stranger("this connection is not signed in as that user"),

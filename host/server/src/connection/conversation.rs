@@ -67,7 +67,7 @@ impl Conversation {
             None => shared
                 .gate
                 .authorize(&claim)
-                .map(|answer| answer.map(|grant| grant.expires_in_ms)),
+                .map(|answer| answer.map(|grant| grant.permission.expires_in_ms)),
             Some(rule) => {
                 let toll = Toll::Connect(Arc::clone(&self.connection.client), rule);
                 shared
@@ -308,9 +308,15 @@ impl Conversation {
     }
 
     /// Goes into the channel. The welcome comes with a turn of the shard, in its place among the channel's events.
-    fn subscribe(&mut self, request: Subscribe, grant: &Grant) {
+    fn subscribe(&mut self, mut request: Subscribe, grant: &Grant) {
         if self.connection.session.borrow().pending_ticket(&request.channel) != Some(request.ticket) {
             return;
+        }
+        let named = grant.permission.member.as_deref();
+        let named = named.map(|member| (member.user_id.as_str(), member.user_info.as_deref()));
+        let appointed = self.connection.session.borrow_mut().appoint(&mut request, named);
+        if let Err((status, error)) = appointed {
+            return self.refuse(&request, status, &error);
         }
         let (slot, now_ms) = (self.connection.slot(), self.event_loop.shared.now_ms());
         let Subscribe {
@@ -327,7 +333,8 @@ impl Conversation {
         let begun = self.event_loop.shard().subscribe(slot, grant, wish, now_ms);
         match begun {
             Ok(()) => {
-                self.connection.note_expiry(grant.expires_in_ms, Some(&channel));
+                self.connection
+                    .note_expiry(grant.permission.expires_in_ms, Some(&channel));
                 self.event_loop.take_turn();
             }
             Err(error) => self.refuse(&request, status_of(&error), &error.to_string()),
@@ -349,7 +356,7 @@ impl Conversation {
         if first && let Some(user) = connection.session.borrow().user() {
             let hub = &self.event_loop.shared.hub;
             texts.extend(hub.sign_in(&connection.client.app.id, &user.id, connection.place(), &user.watchlist));
-            connection.note_expiry(grant.expires_in_ms, None);
+            connection.note_expiry(grant.permission.expires_in_ms, None);
         }
         for text in texts {
             connection.say(&self.event_loop, &text);

@@ -41,6 +41,21 @@ impl Member {
         })
     }
 
+    /// One whom somebody else named.
+    pub(super) fn named(user_id: &str, user_info: Option<&str>, max_info_bytes: usize) -> Result<Self, Complaint> {
+        check_member_id(user_id).map_err(|error| Complaint::new(format!("the named member: {error}")))?;
+        let info: Option<Box<RawValue>> = user_info
+            .map(serde_json::from_str)
+            .transpose()
+            .map_err(|_| Complaint::new("the named member: its information is no JSON"))?;
+        let info = info.filter(|info| info.get() != "null");
+        check_info("the named member", info.as_deref(), max_info_bytes)?;
+        Ok(Self {
+            user_id: user_id.to_owned(),
+            user_info: info,
+        })
+    }
+
     /// Rule: Pusher documents, "Presence channels": without `channel_data` the signed-in user is the member.
     pub(super) fn signed_in(user: &User, max_info_bytes: usize) -> Result<Self, Complaint> {
         check_info("the signed-in user", user.info.as_deref(), max_info_bytes)?;

@@ -58,6 +58,17 @@ impl Subscriptions {
         }
     }
 
+    /// Notes who the client of a request that still waits will be.
+    pub(super) fn appoint(&mut self, channel: &ChannelName, ticket: u32, member_id: &str) {
+        let pending = self
+            .list
+            .iter_mut()
+            .find(|known| known.ticket == ticket && known.channel == *channel && !known.granted);
+        if let Some(pending) = pending {
+            pending.member_id = Some(member_id.into());
+        }
+    }
+
     pub(super) fn find(&self, channel: &ChannelName) -> Option<&Subscription> {
         self.list.iter().find(|known| known.channel == *channel)
     }

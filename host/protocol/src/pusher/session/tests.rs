@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::{Features, Intent, Limits, Member, Session, Settings, Signin, Subscription, Tick};
+use super::{Features, Intent, Limits, Member, Session, Settings, Signin, Subscribe, Subscription, Tick};
 use crate::names::{ChannelName, EventName, SocketId};
 
 fn settings() -> Settings {
@@ -60,6 +60,34 @@ fn signed_in(session: &mut Session, asked: &mut Option<Signin>) -> String {
     texts.iter().map(|text| reply(text)).collect::<Vec<_>>().join("; ")
 }
 
+/// Who the client of the pending request will be: `CHANNEL`, or `CHANNEL as ID` or `CHANNEL as ID INFO` if somebody names it.
+fn appoint(session: &mut Session, words: &str) -> String {
+    let (channel, named) = words
+        .split_once(" as ")
+        .map_or((words, None), |(channel, named)| (channel, Some(named)));
+    let named = named.map(|named| {
+        named
+            .split_once(' ')
+            .map_or((named, None), |(id, info)| (id, Some(info)))
+    });
+    let channel = ChannelName::parse(channel).expect(channel);
+    let ticket = session.pending_ticket(&channel).expect("a request that waits");
+    let mut request = Subscribe {
+        channel,
+        auth: String::new(),
+        channel_data: None,
+        member: None,
+        ticket,
+    };
+    match session.appoint(&mut request, named) {
+        Ok(()) => member(request.member).trim_start().to_owned(),
+        Err((status, error)) => {
+            let text = session.subscription_refused(&request.channel, ticket, status, &error);
+            reply(&text.expect("it still waits"))
+        }
+    }
+}
+
 fn step(session: &mut Session, sent: &str, now: &mut Instant, asked: &mut Option<Signin>) -> String {
     let Some(words) = sent.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) else {
         let heard = session.receive(sent, *now);
@@ -82,6 +110,7 @@ fn step(session: &mut Session, sent: &str, now: &mut Instant, asked: &mut Option
             let text = session.subscription_refused(&channel(), ticket, 401, "bad signature");
             text.map(|text| reply(&text)).unwrap_or_default()
         }
+        "appoint" => appoint(session, object),
         "revoke" => {
             let text = session.subscription_revoked(&channel(), 401, "too late");
             text.map(|text| reply(&text)).unwrap_or_default()
@@ -315,7 +344,8 @@ fn cache_channels_are_channels() {
         r#"
         {"event":"pusher:subscribe","data":{"channel":"cache-a"}}                    | subscribe cache-a auth ""
         {"event":"pusher:subscribe","data":{"channel":"private-cache-a","auth":"s"}} | subscribe private-cache-a auth "s"
-        {"event":"pusher:subscribe","data":{"channel":"presence-cache-a"}} | pusher:subscription_error presence-cache-a 401 AuthError a presence channel needs `channel_data` with a `user_id`, or a client that is signed in
+        {"event":"pusher:subscribe","data":{"channel":"presence-cache-a"}}           | subscribe presence-cache-a auth ""
+        [appoint presence-cache-a] | pusher:subscription_error presence-cache-a 401 AuthError a presence channel needs `channel_data` with a `user_id`, or a client that is signed in
         {"event":"pusher:subscribe","data":{"channel":"private-encrypted-cache-a","auth":"s"}} | subscribe private-encrypted-cache-a auth "s"
     "#,
     );

@@ -90,9 +90,11 @@ fn members_keep_to_their_limits() {
 fn a_signed_in_user_is_a_member_without_channel_data() {
     check(
         r#"
-        {"event":"pusher:subscribe","data":{"channel":"presence-a","auth":"k:s"}} | pusher:subscription_error presence-a 401 AuthError a presence channel needs `channel_data` with a `user_id`, or a client that is signed in
+        {"event":"pusher:subscribe","data":{"channel":"presence-a","auth":"k:s"}} | subscribe presence-a auth "k:s"
+        [appoint presence-a] | pusher:subscription_error presence-a 401 AuthError a presence channel needs `channel_data` with a `user_id`, or a client that is signed in
         {"event":"pusher:signin","data":{"auth":"k:s","user_data":"{\"id\":\"7\",\"user_info\":{\"a\":1}}"}} | signin 7 {"a":1} auth "k:s" data {"id":"7","user_info":{"a":1}}
-        {"event":"pusher:subscribe","data":{"channel":"presence-a","auth":"k:s"}} | pusher:subscription_error presence-a 401 AuthError a presence channel needs `channel_data` with a `user_id`, or a client that is signed in
+        {"event":"pusher:subscribe","data":{"channel":"presence-a","auth":"k:s"}} | subscribe presence-a auth "k:s"
+        [appoint presence-a] | pusher:subscription_error presence-a 401 AuthError a presence channel needs `channel_data` with a `user_id`, or a client that is signed in
         [signed in] | pusher:signin_success {"user_data":"{\"id\":\"7\",\"user_info\":{\"a\":1}}"}
         {"event":"pusher:subscribe","data":{"channel":"presence-a","auth":"k:s"}} | subscribe presence-a auth "k:s" as 7 {"a":1}
         {"event":"pusher:subscribe","data":{"channel":"presence-b","channel_data":"{\"user_id\":8}"}} | subscribe presence-b auth "" data {"user_id":8} as 8
@@ -130,4 +132,23 @@ fn client_events_say_who_sent_them() {
 fn subscribe(channel_data: &str) -> String {
     let data = serde_json::to_string(channel_data).expect("text");
     format!(r#"{{"event":"pusher:subscribe","data":{{"channel":"presence-a","channel_data":{data}}}}}"#)
+}
+
+// ARCHITECTURE.md, contract of the auth door: a grant may name the member, in place of what the client itself showed.
+#[test]
+fn whoever_grants_may_say_who_it_is() {
+    check(
+        r#"
+        {"event":"pusher:subscribe","data":{"channel":"presence-a"}} | subscribe presence-a auth ""
+        [appoint presence-a as 9 {"b":1}] | as 9 {"b":1}
+        [grant presence-a]  | granted
+        [member presence-a] | 9
+        {"event":"pusher:subscribe","data":{"channel":"presence-b","channel_data":"{\"user_id\":8}"}} | subscribe presence-b auth "" data {"user_id":8} as 8
+        [appoint presence-b as 9 null] | as 9
+        [grant presence-b]  | granted
+        [member presence-b] | 9
+        {"event":"pusher:subscribe","data":{"channel":"presence-c"}} | subscribe presence-c auth ""
+        [appoint presence-c as 9 {"b":12345}] | pusher:subscription_error presence-c 403 AuthError the named member: `user_info` is 11 bytes of JSON; at most 8 are accepted
+    "#,
+    );
 }
