@@ -10,8 +10,7 @@ use crate::harness::http::Http;
 use crate::harness::server::{Server, Setup, free_port};
 use crate::harness::wait::until;
 
-// Pusher protocol, "Connection closure": 4200 says "reconnect at once". sockets are closed
-// over the grace period.
+// Pusher protocol, "Connection closure": 4200 says "reconnect at once", which clients do without any jitter.
 #[tokio::test]
 async fn on_sigterm_every_client_is_told_to_come_back_and_the_process_ends_well() {
     let mut server = Setup::default().config("shutdown_grace_period = 2").start().await;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::harness::client::{Client, data};
-use crate::harness::http::DEVELOPMENT;
+use crate::harness::http::{DEVELOPMENT, Publisher};
 use crate::harness::scene::Scene;
 use crate::harness::server::{Server, Setup};
 
@@ -212,4 +212,42 @@ async fn a_signed_in_user_needs_no_channel_data() {
         (&found["my_id"], &found["members"]),
         (&json!("ann"), &json!({ "ann": { "name": "Ann" } }))
     );
+}
+
+// Pusher documents, "Presence channels": `user_id` may be a number or a string; either names the same user.
+#[tokio::test]
+async fn a_number_and_its_text_are_one_user() {
+    let server = Server::start().await;
+    let (mut number, mut text) = (Client::connect(server.port).await, Client::connect(server.port).await);
+    number.ask_as(ROOM, "{\"user_id\":1}").await;
+    number.expect("pusher_internal:subscription_succeeded").await;
+    let found = text.join(ROOM, "1").await;
+    assert_eq!((&found["ids"], &found["count"]), (&json!(["1"]), &json!(1)));
+    number.unsubscribe(ROOM).await;
+    number.ask_as(ROOM, "{\"user_id\":1}").await;
+    number.expect("pusher_internal:subscription_succeeded").await;
+    // Nothing was said of coming or going, to either of them.
+    for client in [&mut number, &mut text] {
+        client.ping().await;
+        client.expect("pusher:pong").await;
+    }
+    let mut publisher = Publisher::new(server.port).await;
+    let users = publisher.get("channels/presence-room/users", &[]).await;
+    assert_eq!(users.json(), json!({ "users": [{ "id": "1" }] }));
+}
+
+// Pusher documents, "Presence channels": at most 100 members, unless the operator says otherwise.
+#[tokio::test]
+async fn a_presence_channel_has_a_hundred_members() {
+    let server = Server::start().await;
+    let mut members = Vec::new();
+    for user in 1..=100 {
+        let mut client = Client::connect(server.port).await;
+        assert_eq!(client.join(ROOM, &user.to_string()).await["count"], user);
+        members.push(client);
+    }
+    let mut late = Client::connect(server.port).await;
+    late.ask_as(ROOM, "{\"user_id\":\"101\"}").await;
+    assert_eq!(late.expect("pusher:subscription_error").await["data"]["status"], 413);
+    assert_eq!(late.join(ROOM, "100").await["count"], 100);
 }

@@ -10,7 +10,8 @@ use crate::harness::http::DEVELOPMENT;
 use crate::harness::python;
 use crate::harness::server::Server;
 
-// Pusher HTTP API, all of it, with the habits of the Python library: `body_md5` on GET, data encoded by itself.
+// Pusher HTTP API, all of it, with the habits of the Python library: `body_md5` on GET, data encoded by itself, names escaped
+// by itself.
 #[tokio::test]
 async fn the_python_library_does_everything() {
     let server = Server::start().await;
@@ -56,6 +57,8 @@ async fn the_python_library_does_everything() {
             json!({ "occupied": true, "user_count": 1, "subscription_count": 1 }),
         ),
         ("users", json!({ "users": [{ "id": "7" }] })),
+        ("odd", json!({ "occupied": false, "user_count": 0 })),
+        ("odd_users", json!({ "users": [] })),
         ("to_user", json!({})),
     ];
     for ((did, answer), (wanted, value)) in answers.iter().zip(&expected) {

@@ -113,3 +113,79 @@ async fn many_channels_are_each_told_once() {
     }
     assert_eq!(server.metric("jackfield_notices_dropped_total").await, 0);
 }
+
+/// What one endpoint is told: the event's name and its channel.
+async fn told_at(receiver: &mut Node, path: &str, extra: &str, told: &[(&str, &str)]) {
+    let extra = (!extra.is_empty()).then_some(extra);
+    for (name, channel) in told {
+        let webhook = json!({
+            "saw": "webhook", "valid": true, "path": path, "extra": extra, "name": name, "channel": channel,
+        });
+        receiver.sees(&webhook).await;
+    }
+}
+
+// Pusher, "Webhooks": an app may have several, each with its own events. host/docs/operating.md: filters and headers of each.
+#[tokio::test]
+async fn each_endpoint_is_told_its_own() {
+    let mut receiver = Node::start("receiver", &["app-key", "app-secret"]);
+    let port = receiver.sees(&json!({ "saw": "listening" })).await["port"].clone();
+    let endpoint = |path: &str, settings: &str| {
+        format!("[[apps.webhooks]]\nurl = \"http://127.0.0.1:{port}/{path}\"\n{settings}\n")
+    };
+    let endpoints = [
+        endpoint("all", ""),
+        endpoint(
+            "rooms",
+            "event_types = [\"channel_occupied\"]\nfilter.channel_name_starts_with = \"room-\"\n\
+             headers = { x-extra = \"rooms\" }",
+        ),
+        endpoint(
+            "members",
+            "event_types = [\"member_added\", \"cache_miss\"]\nheaders = { X-EXTRA = \"members\" }",
+        ),
+        endpoint("logs", "filter.channel_name_ends_with = \"-log\""),
+        endpoint(
+            "both",
+            "filter.channel_name_starts_with = \"room-\"\nfilter.channel_name_ends_with = \"-log\"",
+        ),
+    ];
+    let server = Setup::default().app(&endpoints.concat()).start().await;
+    let mut client = Client::connect(server.port).await;
+    for channel in ["room-1", "room-2-log", "cache-log", "hall"] {
+        client.subscribe(channel).await;
+        if channel == "cache-log" {
+            client.expect("pusher:cache_miss").await;
+        }
+    }
+    client.join("presence-room", "ann").await;
+
+    let occupied = |channel| ("channel_occupied", channel);
+    let (miss, added) = (("cache_miss", "cache-log"), ("member_added", "presence-room"));
+    let logs = [occupied("room-2-log"), occupied("cache-log"), miss];
+    let all = [
+        &logs[..],
+        &[occupied("room-1"), occupied("hall"), occupied("presence-room"), added],
+    ]
+    .concat();
+    told_at(&mut receiver, "/all", "", &all).await;
+    told_at(
+        &mut receiver,
+        "/rooms",
+        "rooms",
+        &[occupied("room-1"), occupied("room-2-log")],
+    )
+    .await;
+    told_at(&mut receiver, "/members", "members", &[miss, added]).await;
+    told_at(&mut receiver, "/logs", "", &logs).await;
+    told_at(&mut receiver, "/both", "", &[occupied("room-2-log")]).await;
+
+    // One more that all but the members' endpoint are told, and behind it nothing is left.
+    client.subscribe("room-last-log").await;
+    for path in ["/all", "/rooms", "/logs", "/both"] {
+        receiver
+            .sees(&json!({ "saw": "webhook", "path": path, "channel": "room-last-log" }))
+            .await;
+    }
+    assert!(!receiver.saw(&json!({ "saw": "webhook" })), "somebody was told more");
+}

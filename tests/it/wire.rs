@@ -1,5 +1,8 @@
 //! What a client of the Pusher protocol sees on the wire.
 
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
@@ -78,6 +81,57 @@ async fn a_silent_client_is_pinged() {
     client.expect("pusher:ping").await;
 }
 
+// Pusher protocol, "Ping and pong": 30 seconds for an answer, then the connection is closed with 4201. What other clients say
+// is no answer of this one.
+#[tokio::test]
+async fn a_client_that_does_not_answer_is_closed_with_4201() {
+    let server = Setup::default().config("activity_timeout = 1").start().await;
+    let mut client = Client::connect(server.port).await;
+    client.expect("pusher:ping").await;
+    let pinged = Instant::now();
+    let closed = tokio::time::timeout(Duration::from_secs(60), async {
+        loop {
+            match client.socket.next().await {
+                Some(Ok(Message::Close(Some(frame)))) => return u16::from(frame.code),
+                Some(Ok(Message::Text(_))) => {}
+                other => panic!("heard {other:?}"),
+            }
+        }
+    });
+    assert_eq!(closed.await.expect("it is closed in time"), 4201);
+    assert!(pinged.elapsed() > Duration::from_secs(29), "{:?}", pinged.elapsed());
+}
+
+// Pusher protocol, "WebSocket connection": versions 5 to 7, and parameters that nobody knows do no harm. "Double encoding":
+// `data` of what a client sends is an object or a string that holds one.
+#[tokio::test]
+async fn older_versions_and_both_encodings_are_understood() {
+    let server = Server::start().await;
+    for version in 5..=7 {
+        let path = format!("/app/app-key?protocol={version}&client=x&version=0&flash=false&b=%20&c");
+        let mut client = Client::open(server.port, &path).await;
+        client.expect("pusher:connection_established").await;
+        for data in [
+            json!({ "channel": "room-1", "auth": "" }),
+            json!("{\"channel\":\"room-2\"}"),
+        ] {
+            client.send(json!({ "event": "pusher:subscribe", "data": data })).await;
+            client.expect("pusher_internal:subscription_succeeded").await;
+        }
+        let left = json!("{\"channel\":\"room-1\"}");
+        client
+            .send(json!({ "event": "pusher:unsubscribe", "data": left }))
+            .await;
+        client.ping().await;
+        client.expect("pusher:pong").await;
+        let mut publisher = Publisher::new(server.port).await;
+        for channel in ["room-1", "room-2"] {
+            publisher.publish(channel, channel, "").await;
+        }
+        client.expect("room-2").await;
+    }
+}
+
 // RFC 6455 §7.4.1: 1003 for data that is not accepted, 1009 for a message that is too big; §5.5.1: a close is answered.
 #[tokio::test]
 async fn what_is_not_accepted_ends_the_connection_with_its_code() {
@@ -99,7 +153,8 @@ async fn what_is_not_accepted_ends_the_connection_with_its_code() {
     client.expect("pusher:pong").await;
 }
 
-// Pusher protocol: "never silence". What is not understood gets a pusher:error, and the connection goes on.
+// Pusher protocol, "pusher:error": `data` is an object of `message` and `code`, which is null for most mistakes. "Never
+// silence": what is not understood gets one, and the connection goes on.
 #[tokio::test]
 async fn nonsense_is_answered() {
     let server = Server::start().await;
@@ -118,6 +173,8 @@ async fn nonsense_is_answered() {
         client.send_frame(Message::text(text)).await;
         let error = client.expect("pusher:error").await;
         assert!(error["data"]["message"].is_string(), "{text} gave {error}");
+        let data = json!({ "message": error["data"]["message"], "code": null });
+        assert_eq!(error, json!({ "event": "pusher:error", "data": data }), "{text}");
     }
     client.subscribe("room").await;
 }

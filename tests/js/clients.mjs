@@ -2,7 +2,8 @@
 //
 // usage: node clients.mjs PORT KEY SECRET
 // Says what they saw, in lines of JSON: {who, saw, channel?, data?, …}. The orders are the functions of `orders`. Who
-// connects says with it as whom: `member` in presence channels, `user` at signin.
+// connects says with it as whom: `member` in presence channels, `user` at signin, and
+// `shared_secret` if the app's server gives it that one for encrypted channels instead of the right one.
 
 import { createServer } from 'node:http';
 import { createInterface } from 'node:readline';
@@ -12,7 +13,10 @@ import Pusher from 'pusher';
 const [port, key, secret] = process.argv.slice(2);
 const say = (line) => process.stdout.write(JSON.stringify(line) + '\n');
 
-const library = (secret) => new Pusher({ appId: '1001', key, secret, host: '127.0.0.1', port, useTLS: false });
+// Any 32 bytes: what the server must never learn.
+const encryptionMasterKeyBase64 = Buffer.alloc(32, 'master key').toString('base64');
+const library = (secret) =>
+  new Pusher({ appId: '1001', key, secret, host: '127.0.0.1', port, useTLS: false, encryptionMasterKeyBase64 });
 const [server, stranger] = [library(secret), library('another secret')];
 const clients = new Map();
 const people = new Map();
@@ -32,10 +36,12 @@ endpoint.listen(0, '127.0.0.1', () => say({ saw: 'listening' }));
 
 function authorize(socketId, channel) {
   const [who] = [...clients].find(([, client]) => client.connection.socket_id === socketId);
-  const { member, user } = people.get(who);
+  const { member, user, shared_secret } = people.get(who);
+  say({ who, saw: 'asked', channel });
   if (channel === null) return (who === 'stranger' ? stranger : server).authenticateUser(socketId, user);
   const signer = channel.includes('forged') ? stranger : server;
   const signed = signer.authorizeChannel(socketId, channel, channel.startsWith('presence-') ? member : undefined);
+  if (shared_secret) signed.shared_secret = shared_secret;
   if (channel.includes('altered')) signed.channel_data = JSON.stringify(member, null, 1);
   return signed;
 }
@@ -51,8 +57,8 @@ async function answered(about, request) {
 }
 
 const orders = {
-  connect({ who, key: own = key, member, user }) {
-    people.set(who, { member, user });
+  connect({ who, key: own = key, member, user, shared_secret }) {
+    people.set(who, { member, user, shared_secret });
     const url = `http://127.0.0.1:${endpoint.address().port}/`;
     const client = new PusherClient(own, {
       wsHost: '127.0.0.1', wsPort: Number(port), forceTLS: false, enabledTransports: ['ws'], cluster: 'x',
@@ -64,7 +70,7 @@ const orders = {
       say({ who, saw: 'state', state: current, socket_id: client.connection.socket_id ?? null });
     });
     client.connection.bind('error', (error) => {
-      say({ who, saw: 'error', code: error?.error?.data?.code ?? error?.data?.code ?? null });
+      say({ who, saw: 'error', code: error?.error?.data?.code ?? error?.data?.code ?? null, at_ms: performance.now() });
     });
   },
   subscribe({ who, channel }) {

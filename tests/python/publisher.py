@@ -28,5 +28,7 @@ say("batch", lambda: client.trigger_batch([{"channel": "room", "name": "batched"
 say("channels", lambda: client.channels_info("presence-", ["user_count"]))
 say("channel", lambda: client.channel_info("presence-room", ["user_count", "subscription_count"]))
 say("users", lambda: client.users_info("presence-room"))
+say("odd", lambda: client.channel_info("presence-a@b,c;d=e.f-g_H9", ["user_count"]))
+say("odd_users", lambda: client.users_info("presence-a@b,c;d=e.f-g_H9"))
 say("to_user", lambda: client.send_to_user("ann", "message", "four"))
 say("wrong", lambda: client.channels_info("private-", ["user_count"]))

@@ -142,6 +142,21 @@ mod tests {
     }
 
     #[test]
+    fn the_oldest_is_forgotten_when_there_are_too_many_bytes() {
+        let mut cache = Cache::default();
+        let frame = Bytes::from(vec![b'x'; BYTES / 4]);
+        for number in 0..5 {
+            cache.put(&topic(number), frame.clone(), "".into(), 0);
+        }
+        let kept: Vec<bool> = (0..5).map(|number| cache.get(&topic(number), 1).is_some()).collect();
+        assert_eq!(kept, [false, true, true, true, true]);
+        assert_eq!(cache.bytes, BYTES);
+        // In place of its channel's last one an event needs no more room than before.
+        cache.put(&topic(1), frame, "".into(), 2);
+        assert!((1..5).all(|number| cache.get(&topic(number), 3).is_some()));
+    }
+
+    #[test]
     fn one_channel_does_not_fill_the_order() {
         let mut cache = Cache::default();
         put(&mut cache, 0, "quiet", 0);

@@ -43,7 +43,7 @@ pub(crate) struct Changed {
 }
 
 impl Users {
-    /// Adds a connection of a user, and the user's watchlist.
+    /// Adds a connection of a user, and the user's watchlist. A connection that signs in again is one all the same.
     pub(crate) fn sign_in(&self, app: &str, user: &str, place: Place, watchlist: &[String]) -> Changed {
         let mut table = self.table.lock();
         let mut changed = Changed::default();
@@ -62,6 +62,9 @@ impl Users {
             .push(watched.clone());
         }
         let entry = table.entry((app.to_owned(), user.to_owned())).or_default();
+        if entry.connections.contains(&place) {
+            return changed;
+        }
         entry.connections.push(place);
         if entry.connections.len() == 1 {
             changed.watchers = entry
@@ -77,11 +80,7 @@ impl Users {
     /// Takes the connection and its watchlist away. Gives the watchers of a user who is gone with it.
     pub(crate) fn sign_out(&self, app: &str, user: &str, place: Place, watchlist: &[String]) -> Vec<Place> {
         let mut table = self.table.lock();
-        for watched in watchlist {
-            release(&mut table, app, watched, |entry| {
-                entry.watchers.retain(|watcher| *watcher != place)
-            });
-        }
+        unwatch(&mut table, app, place, watchlist);
         let mut watchers = Vec::new();
         release(&mut table, app, user, |entry| {
             let before = entry.connections.len();
@@ -93,12 +92,25 @@ impl Users {
         watchers
     }
 
+    /// Takes the watchlist of a connection away, before another one takes its place.
+    pub(crate) fn unwatch(&self, app: &str, place: Place, watchlist: &[String]) {
+        unwatch(&mut self.table.lock(), app, place, watchlist);
+    }
+
     /// The connections of a user.
     pub(crate) fn connections(&self, app: &str, user: &str) -> Vec<Place> {
         let table = self.table.lock();
         table
             .get(&(app.to_owned(), user.to_owned()))
             .map_or_else(Vec::new, |user| user.connections.clone())
+    }
+}
+
+fn unwatch(table: &mut HashMap<(String, String), User>, app: &str, place: Place, watchlist: &[String]) {
+    for watched in watchlist {
+        release(table, app, watched, |entry| {
+            entry.watchers.retain(|watcher| *watcher != place)
+        });
     }
 }
 
@@ -141,6 +153,28 @@ mod tests {
         assert_eq!(users.sign_out("1", "bob", place(2), &[]), []);
         assert_eq!(users.sign_out("1", "bob", place(3), &[]), [place(1)]);
         users.sign_out("1", "ann", place(1), &list(&["bob", "ann"]));
+        assert!(users.table.lock().is_empty(), "nothing is left behind");
+    }
+
+    #[test]
+    fn the_watchlist_of_the_last_signin_counts() {
+        let users = Users::default();
+        users.sign_in("1", "ann", place(1), &list(&["bob"]));
+        users.sign_in("1", "dora", place(4), &list(&["ann"]));
+        users.unwatch("1", place(1), &list(&["bob"]));
+        let changed = users.sign_in("1", "ann", place(1), &list(&["cleo"]));
+        assert_eq!((changed.watchers, changed.offline), (vec![], list(&["cleo"])));
+        assert_eq!(
+            users.connections("1", "ann"),
+            [place(1)],
+            "once, however often it signs in"
+        );
+        assert_eq!(users.sign_in("1", "bob", place(2), &[]).watchers, []);
+        assert_eq!(users.sign_in("1", "cleo", place(3), &[]).watchers, [place(1)]);
+        users.sign_out("1", "bob", place(2), &[]);
+        users.sign_out("1", "cleo", place(3), &[]);
+        users.sign_out("1", "dora", place(4), &list(&["ann"]));
+        users.sign_out("1", "ann", place(1), &list(&["cleo"]));
         assert!(users.table.lock().is_empty(), "nothing is left behind");
     }
 

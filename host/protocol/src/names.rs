@@ -255,11 +255,6 @@ impl EventName {
     pub fn is_client(&self) -> bool {
         self.0.starts_with("client-")
     }
-
-    /// Whether the name belongs to the protocol itself.
-    pub fn is_reserved(&self) -> bool {
-        self.0.starts_with("pusher:") || self.0.starts_with("pusher_internal:")
-    }
 }
 
 impl fmt::Debug for EventName {

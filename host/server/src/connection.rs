@@ -39,8 +39,8 @@ pub(crate) struct Connection {
     end: Cell<End>,
     /// Wakes the connection's task when one of the two above changes.
     changed: tokio::sync::Notify,
-    /// When permissions end: of a channel, or of the whole connection.
-    expiries: RefCell<Vec<(Instant, Option<ChannelName>)>>,
+    /// When permissions end.
+    expiries: RefCell<Vec<(Instant, Permitted)>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,26 +173,27 @@ impl Connection {
         }
     }
 
-    /// Remembers when a permission ends.
-    fn note_expiry(&self, expires_in_ms: Option<u64>, channel: Option<&ChannelName>) {
+    /// Remembers when a permission ends, in place of what was known of it.
+    fn note_expiry(&self, expires_in_ms: Option<u64>, permitted: Permitted) {
+        let mut expiries = self.expiries.borrow_mut();
+        expiries.retain(|(_, known)| *known != permitted);
         if let Some(ms) = expires_in_ms {
             let end = Instant::now() + Duration::from_millis(ms.min(LONGEST_GRANT_MS));
-            self.expiries.borrow_mut().push((end, channel.cloned()));
+            expiries.push((end, permitted));
         }
     }
 
     /// Takes back what is no longer permitted.
     fn expire(&self, event_loop: &EventLoop, now: Instant) {
-        let mut ended = Vec::new();
-        self.expiries.borrow_mut().retain(|(end, channel)| {
-            let over = *end <= now;
-            if over {
-                ended.push(channel.clone());
-            }
-            !over
-        });
-        for channel in ended {
-            let Some(channel) = channel else {
+        let over: Vec<Permitted> = {
+            let mut expiries = self.expiries.borrow_mut();
+            expiries
+                .extract_if(.., |(end, _)| *end <= now)
+                .map(|(_, permitted)| permitted)
+                .collect()
+        };
+        for permitted in over {
+            let Permitted::Channel(channel) = permitted else {
                 return self.close(event_loop, Close::Unauthorized);
             };
             let topic = Topic::new(&self.client.app.id, &channel);
@@ -207,6 +208,17 @@ impl Connection {
             text.into_iter().for_each(|text| self.say(event_loop, &text));
         }
     }
+}
+
+/// What a client was permitted, perhaps for a time only.
+#[derive(Debug, PartialEq, Eq)]
+enum Permitted {
+    /// To be connected.
+    Connection,
+    /// To be the user that it is signed in as.
+    Signin,
+    /// To hear this channel.
+    Channel(ChannelName),
 }
 
 /// A client that has passed the handshake.

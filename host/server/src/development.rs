@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{Html, Response};
 use axum::routing::{get, post};
@@ -20,7 +20,7 @@ use serde_json::json;
 
 use crate::api;
 use crate::config::DEVELOPMENT_APP;
-use crate::http::{Peer, json_response, refuse};
+use crate::http::{PathParts, Peer, json_response, refuse};
 use crate::shared::Shared;
 
 /// Adds the page and its two helpers.
@@ -76,7 +76,7 @@ async fn publish(State(shared): State<Arc<Shared>>, request: Request) -> Respons
     if let Some(peer) = peer {
         signed.extensions_mut().insert(peer);
     }
-    api::events(State(shared), Path(app.id.to_string()), signed).await
+    api::events(State(shared), PathParts(app.id.to_string()), signed).await
 }
 
 fn signed_query(app: &App, path: &str, body: &[u8]) -> String {

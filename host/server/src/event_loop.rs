@@ -186,9 +186,7 @@ impl EventLoop {
     /// at once, and at one instance fewer they should not all come in the same moment. Each socket has its own time limit
     /// for its farewell.
     async fn drain(&self) {
-        let over = self.shared.shutdown_grace;
-        let steps = (over.as_millis() / DRAIN_STEP.as_millis()).max(1) as usize;
-        let at_once = self.shard.borrow().len().div_ceil(steps).max(DRAIN_AT_ONCE);
+        let at_once = closed_at_once(self.shard.borrow().len(), self.shared.shutdown_grace);
         // Looked at anew in every step: a handshake that was under way when the drain began comes in late.
         while !self.shard.borrow().is_empty() {
             let slots: Vec<usize> = self.shard.borrow().open_slots().take(at_once).collect();
@@ -205,6 +203,12 @@ pub(crate) fn add(counter: &AtomicU64, by: u64) {
     counter.store(counter.load(Ordering::Relaxed) + by, Ordering::Relaxed);
 }
 
+/// How many of these sockets are closed in each step of a drain that may take so long.
+fn closed_at_once(sockets: usize, over: Duration) -> usize {
+    let steps = (over.as_millis() / DRAIN_STEP.as_millis()).max(1) as usize;
+    sockets.div_ceil(steps).max(DRAIN_AT_ONCE)
+}
+
 /// Bytes read from a socket at once.
 const SCRATCH_BYTES: usize = 64 << 10;
 
@@ -219,3 +223,35 @@ const DRAIN_STEP: Duration = Duration::from_millis(20);
 
 /// Sockets closed in one step at the least: a few do not make a crowd, and nobody needs to wait for them.
 const DRAIN_AT_ONCE: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Pusher protocol, "Connection closure": after 4200 clients reconnect at once and without any jitter, so that spreading
+    // them is the server's part.
+    #[test]
+    fn many_sockets_are_closed_over_the_whole_grace_period() {
+        for (sockets, seconds) in [(10_000, 10), (100_000, 10), (8_001, 3), (1_000_000, 60)] {
+            let steps = sockets / closed_at_once(sockets, Duration::from_secs(seconds));
+            let took = DRAIN_STEP * steps as u32;
+            let grace = Duration::from_secs(seconds);
+            assert!(
+                took <= grace && took > grace.mul_f64(0.9),
+                "{sockets} sockets took {took:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_few_sockets_are_not_worth_waiting_for() {
+        for (sockets, grace) in [(0, 10_000), (1, 10_000), (16, 10_000), (16, 0), (16, 19)] {
+            assert_eq!(closed_at_once(sockets, Duration::from_millis(grace)), DRAIN_AT_ONCE);
+        }
+        assert_eq!(
+            closed_at_once(1_000, Duration::ZERO),
+            1_000,
+            "at once, if there is no time"
+        );
+    }
+}

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{FromRequestParts, Path, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::net::TcpStream;
 use tower_service::Service as _;
@@ -103,6 +105,19 @@ async fn not_found(request: axum::extract::Request) -> Response {
         StatusCode::NOT_FOUND,
         &format!("there is nothing at {} {}", request.method(), request.uri().path()),
     )
+}
+
+/// The parts of a path, unescaped: axum's own, but for what it says of bytes that are no text. That is JSON here too.
+pub(crate) struct PathParts<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for PathParts<T> {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        let read = Path::from_request_parts(parts, state).await;
+        read.map(|Path(parts)| Self(parts))
+            .map_err(|error| refuse(error.status(), &error.body_text()))
+    }
 }
 
 /// How long a client may take for its request's head: a slow one holds a socket, not a thread.

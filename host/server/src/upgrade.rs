@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -23,14 +23,14 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::connection::{Arrival, Connection};
 use crate::event_loop::EventLoop;
-use crate::http::{Peer, refuse, refuse_for_now};
+use crate::http::{PathParts, Peer, refuse, refuse_for_now};
 use crate::shared::Shared;
 use crate::socket::Socket;
 
 /// `GET /app/{key}`.
 pub(crate) async fn upgrade(
     State(shared): State<Arc<Shared>>,
-    Path(key): Path<String>,
+    PathParts(key): PathParts<String>,
     mut request: Request,
 ) -> Response {
     let accept = match accept_key(request.headers()) {

@@ -74,7 +74,13 @@ fn quoted(source: &str) -> impl Iterator<Item = (String, String)> {
 const TABLE: &str = "host/docs/conformance.md";
 
 /// Where rules are quoted.
-const FOLDERS: [&str; 3] = ["host/protocol/src", "plugins/auth-pusher/src", "tests/it"];
+const FOLDERS: [&str; 5] = [
+    "host/protocol/src",
+    "host/hub/src",
+    "host/server/src",
+    "plugins/auth-pusher/src",
+    "tests/it",
+];
 
 /// Whose rules they are.
 const SOURCES: [&str; 4] = ["Pusher", "RFC", "Laravel", "OpenMetrics"];

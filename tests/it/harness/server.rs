@@ -128,6 +128,14 @@ impl Setup {
         panic!("the server did not start; its standard error is above");
     }
 
+    /// Starts the server in the place of another one, which is told to end.
+    pub(crate) async fn start_in_place_of(self, mut old: Server) -> Server {
+        old.terminate();
+        old.ended().await;
+        let server = self.start_on("127.0.0.1", old.port).await;
+        server.expect("the port is free again")
+    }
+
     /// Starts a server that is expected to end by itself.
     pub(crate) async fn run_on(&self, port: u16) -> Ended {
         let mut server = self.spawn(port);

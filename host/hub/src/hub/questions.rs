@@ -79,6 +79,11 @@ impl Hub {
         (!told.is_empty()).then(|| frames::watchlist_events(&told))
     }
 
+    /// Forgets what a connection watched for until it signed in once more.
+    pub fn unwatch(&self, app: &str, place: Place, watchlist: &[String]) {
+        self.users.unwatch(app, place, watchlist);
+    }
+
     /// Notes that a user's connection is gone.
     pub fn sign_out(&self, app: &str, user: &str, place: Place, watchlist: &[String]) {
         let watchers = self.users.sign_out(app, user, place, watchlist);

@@ -236,21 +236,23 @@ impl Session {
         known.then(|| frames::subscription_error(channel, refusal_kind(status), error, status))
     }
 
-    /// Notes that the client is signed in; the texts tell it.
+    /// Notes that the client is signed in, perhaps once more, with what it says of itself now; the texts tell it.
     ///
     /// Rule: Pusher protocol, "User authentication": `pusher:signin_success`, and 4302 if the watchlist was cut. Of two
     /// requests that were judged at the same time the first one counts.
-    pub fn signed_in(&mut self, signin: Signin) -> Vec<String> {
-        if let Err(complaint) = self.check_same_user(&signin.user) {
-            return vec![complaint.coded(UNAUTHORIZED).reply()];
-        }
+    ///
+    /// # Errors
+    /// The `pusher:error` 4009 for a signin as another user than the first one; nothing has changed then.
+    pub fn signed_in(&mut self, signin: Signin) -> Result<Vec<String>, String> {
+        self.check_same_user(&signin.user)
+            .map_err(|complaint| complaint.coded(UNAUTHORIZED).reply())?;
         let mut texts = vec![frames::signin_success(&signin.user_data)];
         if signin.user.watchlist_cut {
             texts.push(frames::watchlist_too_long());
         }
         self.user = Some(Box::new(signin.user));
         self.authenticate_by = None;
-        texts
+        Ok(texts)
     }
 
     /// The `pusher:error` 4009 for a signin that was refused.

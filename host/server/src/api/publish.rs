@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use jackfield_hub::{Event, Pass, PublishError, Toll, Topic};
@@ -15,16 +15,24 @@ use jackfield_protocol::websocket;
 
 use super::questions::counts;
 use super::{authorize, batch_body, event_body, refused, wrong};
-use crate::http::{json_response, refuse_for_now};
+use crate::http::{PathParts, json_response, refuse_for_now};
 use crate::shared::Shared;
 
 /// `POST /apps/{id}/events`.
-pub(crate) async fn events(State(shared): State<Arc<Shared>>, Path(id): Path<String>, request: Request) -> Response {
+pub(crate) async fn events(
+    State(shared): State<Arc<Shared>>,
+    PathParts(id): PathParts<String>,
+    request: Request,
+) -> Response {
     answer(one(&shared, &id, request).await)
 }
 
 /// `POST /apps/{id}/batch_events`.
-pub(crate) async fn batch(State(shared): State<Arc<Shared>>, Path(id): Path<String>, request: Request) -> Response {
+pub(crate) async fn batch(
+    State(shared): State<Arc<Shared>>,
+    PathParts(id): PathParts<String>,
+    request: Request,
+) -> Response {
     answer(several(&shared, &id, request).await)
 }
 

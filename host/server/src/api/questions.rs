@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use jackfield_hub::{App, Occupancy, Toll, Topic};
@@ -11,11 +11,15 @@ use jackfield_protocol::pusher::api::answers::{self, Cache, Counts};
 use jackfield_protocol::pusher::api::{ChannelQuery, ChannelsQuery, check_users_of};
 
 use super::{Call, authorize, refused, small_body, wrong};
-use crate::http::{json_response, refuse};
+use crate::http::{PathParts, json_response, refuse};
 use crate::shared::Shared;
 
 /// `GET /apps/{id}/channels`.
-pub(super) async fn channels(State(shared): State<Arc<Shared>>, Path(id): Path<String>, request: Request) -> Response {
+pub(super) async fn channels(
+    State(shared): State<Arc<Shared>>,
+    PathParts(id): PathParts<String>,
+    request: Request,
+) -> Response {
     let read = |call: &Call| ChannelsQuery::parse(&call.query).map_err(|error| wrong(&error));
     let asked = ask(&shared, &id, request, read, |app, query| {
         let mut channels = shared.hub.channels(&app.id);
@@ -32,7 +36,7 @@ pub(super) async fn channels(State(shared): State<Arc<Shared>>, Path(id): Path<S
 /// `GET /apps/{id}/channels/{name}`.
 pub(super) async fn channel(
     State(shared): State<Arc<Shared>>,
-    Path((id, name)): Path<(String, String)>,
+    PathParts((id, name)): PathParts<(String, String)>,
     request: Request,
 ) -> Response {
     let read = |call: &Call| {
@@ -65,7 +69,7 @@ pub(super) async fn channel(
 /// `GET /apps/{id}/channels/{name}/users`.
 pub(super) async fn users(
     State(shared): State<Arc<Shared>>,
-    Path((id, name)): Path<(String, String)>,
+    PathParts((id, name)): PathParts<(String, String)>,
     request: Request,
 ) -> Response {
     let read = |call: &Call| {
@@ -83,7 +87,7 @@ pub(super) async fn users(
 /// `POST /apps/{id}/users/{user}/terminate_connections`.
 pub(super) async fn terminate(
     State(shared): State<Arc<Shared>>,
-    Path((id, user)): Path<(String, String)>,
+    PathParts((id, user)): PathParts<(String, String)>,
     request: Request,
 ) -> Response {
     let read = |_: &Call| UserId::parse(&user).map_err(|error| refuse(StatusCode::BAD_REQUEST, &error.to_string()));

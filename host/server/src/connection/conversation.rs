@@ -18,7 +18,7 @@ use jackfield_protocol::websocket::{self, Decoder, Message};
 use tokio::io::{Interest, Ready};
 use tokio::time::Instant;
 
-use super::{Connection, End, UNAVAILABLE};
+use super::{Connection, End, Permitted, UNAVAILABLE};
 use crate::event_loop::{EventLoop, add};
 use crate::socket::Socket;
 
@@ -204,10 +204,7 @@ impl Conversation {
                 self.event_loop
                     .shard()
                     .unsubscribe(self.connection.slot(), &topic, now_ms);
-                self.connection
-                    .expiries
-                    .borrow_mut()
-                    .retain(|(_, of)| of.as_ref() != Some(&channel));
+                self.connection.note_expiry(None, Permitted::Channel(channel));
             }
             Intent::ClientEvent(event) => self.ask_to_send(event),
             Intent::Close(close) => self.leave(close),
@@ -274,7 +271,7 @@ impl Conversation {
     fn settle(&mut self, settled: Settled) {
         match settled {
             Settled::Connect(Ok(expires_in_ms)) => {
-                self.connection.note_expiry(expires_in_ms, None);
+                self.connection.note_expiry(expires_in_ms, Permitted::Connection);
                 let greeting = self.connection.session.borrow().greet();
                 self.connection.say(&self.event_loop, &greeting);
             }
@@ -333,8 +330,8 @@ impl Conversation {
         let begun = self.event_loop.shard().subscribe(slot, grant, wish, now_ms);
         match begun {
             Ok(()) => {
-                self.connection
-                    .note_expiry(grant.permission.expires_in_ms, Some(&channel));
+                let permitted = Permitted::Channel(channel);
+                self.connection.note_expiry(grant.permission.expires_in_ms, permitted);
                 self.event_loop.take_turn();
             }
             Err(error) => self.refuse(&request, status_of(&error), &error.to_string()),
@@ -351,12 +348,19 @@ impl Conversation {
 
     fn sign_in(&mut self, signin: Signin, grant: &Grant) {
         let connection = &self.connection;
-        let first = connection.session.borrow().user().is_none();
-        let mut texts = connection.session.borrow_mut().signed_in(signin);
-        if first && let Some(user) = connection.session.borrow().user() {
-            let hub = &self.event_loop.shared.hub;
-            texts.extend(hub.sign_in(&connection.client.app.id, &user.id, connection.place(), &user.watchlist));
-            connection.note_expiry(grant.permission.expires_in_ms, None);
+        let (hub, app) = (&self.event_loop.shared.hub, &connection.client.app.id);
+        let before = connection.session.borrow().user().map(|user| user.watchlist.clone());
+        let told = connection.session.borrow_mut().signed_in(signin);
+        let mut texts = match told {
+            Ok(texts) => texts,
+            Err(refusal) => return connection.say(&self.event_loop, &refusal),
+        };
+        if let Some(watchlist) = before {
+            hub.unwatch(app, connection.place(), &watchlist);
+        }
+        connection.note_expiry(grant.permission.expires_in_ms, Permitted::Signin);
+        if let Some(user) = connection.session.borrow().user() {
+            texts.extend(hub.sign_in(app, &user.id, connection.place(), &user.watchlist));
         }
         for text in texts {
             connection.say(&self.event_loop, &text);

@@ -205,6 +205,32 @@ fn a_cache_channel_keeps_its_last_event() {
     );
 }
 
+// Pusher documents, "Cache channels": an event is kept for 30 minutes. Afterwards it is missed, and that is told.
+#[test]
+fn a_kept_event_is_forgotten_in_time() {
+    const HALF_AN_HOUR_MS: u64 = 30 * 60 * 1_000;
+    let mut house = House::new(OutboxLimits::default());
+    let (a, b, c) = (house.add(0, 1), house.add(0, 2), house.add(1, 3));
+    house.now_ms = 1_000;
+    house.publish("cache-x", "kept", None).expect("published");
+    house.now_ms += HALF_AN_HOUR_MS - 1;
+    house.hub.sweep(house.now_ms);
+    house.join(0, a, "cache-x");
+    assert_eq!(house.hears(0, a), "+kept");
+    house.now_ms += 1;
+    house.join(0, b, "cache-x");
+    assert_eq!(house.hears(0, b), "+miss", "also before anything was swept");
+    assert!(house.hub.cached(&topic("cache-x"), house.now_ms).is_none());
+    house.hub.sweep(house.now_ms);
+    house.publish("cache-x", "new", None).expect("published");
+    house.join(1, c, "cache-x");
+    assert_eq!(house.hears(1, c), "+new");
+    assert_eq!(
+        *house.notices.0.lock(),
+        ["channel_occupied cache-x", "cache_miss cache-x"]
+    );
+}
+
 #[test]
 fn an_event_is_kept_for_a_channel_in_which_nobody_is() {
     let mut house = House::new(OutboxLimits::default());

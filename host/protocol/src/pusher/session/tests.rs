@@ -56,7 +56,8 @@ fn check_with(settings: Settings, script: &str) {
 }
 
 fn signed_in(session: &mut Session, asked: &mut Option<Signin>) -> String {
-    let texts = session.signed_in(asked.take().expect("a signin"));
+    let told = session.signed_in(asked.take().expect("a signin"));
+    let texts = told.unwrap_or_else(|refusal| vec![refusal]);
     texts.iter().map(|text| reply(text)).collect::<Vec<_>>().join("; ")
 }
 
