@@ -79,20 +79,27 @@ async fn a_second_server_on_the_port_says_so_and_fails() {
 // Operators: unknown keys must not be dropped silently.
 #[tokio::test]
 async fn a_mistake_in_the_configuration_is_named_with_file_and_line() {
-    for (text, parts) in [
-        ("prot = 1", ["line 4", "`prot`"]),
-        ("activity_timeout = 0", ["line 4", "nonzero"]),
-        ("\n[auth]\nchian = []", ["line 6", "`chian`"]),
-        ("[[apps]]\nid = \"1\"", ["line 4", "`key`"]),
-        ("[adapter]\ndrivr = \"x\"", ["", "`adapter.drivr`"]),
+    // The harness has written four lines before.
+    for (text, told) in [
+        ("prot = 1", "5: unknown key `prot`; did you mean `port`?"),
+        (
+            "activity_timeout = 0",
+            "5: `activity_timeout`: invalid value: integer `0`",
+        ),
+        (
+            "\n[auth]\nchian = []",
+            "7: unknown key `auth.chian`; did you mean `chain`?",
+        ),
+        ("[[apps]]\nid = \"1\"", "5: the key `apps[0].key` is missing"),
+        (
+            "[adapter]\ndrivr = \"x\"",
+            "6: `adapter.drivr`: invalid type: string \"x\"",
+        ),
     ] {
         let ended = Setup::default().config(text).run_on(free_port()).await;
         assert_eq!(ended.status.code(), Some(1), "{text}");
-        for part in parts {
-            assert!(ended.errors.contains(part), "{text:?} gave {:?}", ended.errors);
-        }
-        let names_the_file = ended.errors.contains("jackfield.toml") || parts[0].is_empty();
-        assert!(names_the_file, "{text:?} gave {:?}", ended.errors);
+        let told = format!("jackfield.toml:{told}");
+        assert!(ended.errors.contains(&told), "{text:?} gave {:?}", ended.errors);
     }
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::harness::client::{Client, Heard};
-use crate::harness::http::{Answer, Http, Publisher};
+use crate::harness::http::{Answer, Publisher};
 use crate::harness::server::{Server, Setup};
 use crate::harness::wait::until;
 
@@ -13,31 +13,16 @@ async fn server(settings: &str) -> Server {
     Setup::default().app(settings).start().await
 }
 
-/// Connects and is closed; the code, which the error beforehand has to agree with.
-async fn turned_away(mut client: Client) -> u16 {
-    let error = client.expect("pusher:error").await;
-    let code = client.expect_close().await;
-    assert_eq!(error["data"]["code"], code);
-    code
-}
-
 /// A connection made by a page of this origin.
 async fn from_page(server: &Server, origin: &str) -> Client {
-    let mut http = Http::connect(server.port).await.expect("it listens");
-    let request = format!(
-        "GET {APP} HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
-         sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\norigin: {origin}\r\n\r\n"
-    );
-    let answer = http.send(request).await.expect("it answers");
-    assert_eq!(answer.status, 101, "{answer:?}");
-    Client::upgraded(http.into_stream()).await
+    Client::open_with(server.port, &format!("origin: {origin}\r\n")).await
 }
 
 // Pusher protocol, "Error codes": 4003 the app is disabled. Pusher HTTP API: 403.
 #[tokio::test]
 async fn a_disabled_app_takes_nobody() {
     let server = server("enabled = false").await;
-    assert_eq!(turned_away(Client::open(server.port, APP).await).await, 4003);
+    assert_eq!(Client::open(server.port, APP).await.turned_away().await, 4003);
     let mut publisher = Publisher::new(server.port).await;
     let published = publisher.try_publish("room", "event", "{}").await;
     let asked = publisher.get("channels", &[]).await;
@@ -49,7 +34,7 @@ async fn a_disabled_app_takes_nobody() {
 async fn an_app_has_so_many_connections() {
     let server = server("max_connections = 1").await;
     let first = Client::connect(server.port).await;
-    assert_eq!(turned_away(Client::open(server.port, APP).await).await, 4004);
+    assert_eq!(Client::open(server.port, APP).await.turned_away().await, 4004);
     drop(first);
     until("the seat to be free", async || {
         let mut client = Client::open(server.port, APP).await;
@@ -79,7 +64,7 @@ async fn pages_of_other_origins_are_turned_away() {
         "https://a.example.com.evil.org",
         "null",
     ] {
-        assert_eq!(turned_away(from_page(&server, origin).await).await, 4009, "{origin}");
+        assert_eq!(from_page(&server, origin).await.turned_away().await, 4009, "{origin}");
     }
     Client::connect(server.port).await;
 }
@@ -271,6 +256,27 @@ async fn servers_publish_and_ask_at_a_limited_rate() {
     }
 }
 
+// What makes no sense is answered 400 and is not counted: had it been, it would be answered 429 itself by then.
+#[tokio::test]
+async fn a_mistake_costs_nothing() {
+    let server = server("max_read_requests_per_second = 1\nmax_backend_events_per_second = 1").await;
+    let mut publisher = Publisher::new(server.port).await;
+    for _ in 0..10 {
+        for answer in [
+            publisher.get("channels", &[("info", "nonsense")]).await,
+            publisher.get("channels/a%20b", &[]).await,
+            publisher.get("channels/a", &[("info", "user_count")]).await,
+            publisher.get("channels/a/users", &[]).await,
+            publisher.post("{}").await,
+            publisher.post_to("batch_events", "[]").await,
+        ] {
+            assert_eq!(answer.status, 400, "{answer:?}");
+        }
+    }
+    assert_eq!(publisher.get("channels", &[]).await.status, 200);
+    publisher.publish("room", "event", "{}").await;
+}
+
 // Pusher HTTP API: what is answered 429 was not done.
 #[tokio::test]
 async fn an_end_over_the_rate_does_not_come() {
@@ -341,7 +347,7 @@ async fn an_address_opens_so_many_connections() {
         Client::connect(server.port).await;
     }
     for _ in 0..2 {
-        assert_eq!(turned_away(Client::open(server.port, APP).await).await, 4100);
+        assert_eq!(Client::open(server.port, APP).await.turned_away().await, 4100);
     }
     // HTTP is not counted.
     Publisher::new(server.port).await.publish("room", "event", "{}").await;

@@ -17,6 +17,7 @@ mod echo;
 mod encrypted;
 mod end;
 mod first_plugin;
+mod front;
 mod gate;
 mod hostile;
 mod limits;

@@ -33,13 +33,15 @@ async fn the_greeting_has_the_documented_form() {
     }
 }
 
-// Pusher protocol, "Error codes": 4001 no such app, 4006 to 4008 wrong versions. If an error and a close code both come,
+// Pusher protocol, "Error codes": 4001 no such app, 4005 no such path, 4006 to 4008 wrong versions. If an error and a close code both come,
 // they must agree.
 #[tokio::test]
 async fn a_connection_that_cannot_be_is_closed_with_the_reason() {
     let server = Server::start().await;
     for (path, code) in [
         ("/app/no-such-key?protocol=7", 4001),
+        ("/ap/app-key?protocol=7", 4005),
+        ("/", 4005),
         ("/app/app-key?protocol=seven", 4006),
         ("/app/app-key?protocol=4", 4007),
         ("/app/app-key?protocol=8", 4007),

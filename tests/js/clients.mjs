@@ -3,7 +3,8 @@
 // usage: node clients.mjs PORT KEY SECRET
 // Says what they saw, in lines of JSON: {who, saw, channel?, data?, …}. The orders are the functions of `orders`. Who
 // connects says with it as whom: `member` in presence channels, `user` at signin, and
-// `shared_secret` if the app's server gives it that one for encrypted channels instead of the right one.
+// `shared_secret` if the app's server gives it that one for encrypted channels instead of the right one; `options` are more of
+// pusher-js's own.
 
 import { createServer } from 'node:http';
 import { createInterface } from 'node:readline';
@@ -57,13 +58,14 @@ async function answered(about, request) {
 }
 
 const orders = {
-  connect({ who, key: own = key, member, user, shared_secret }) {
+  connect({ who, key: own = key, member, user, shared_secret, options }) {
     people.set(who, { member, user, shared_secret });
     const url = `http://127.0.0.1:${endpoint.address().port}/`;
     const client = new PusherClient(own, {
       wsHost: '127.0.0.1', wsPort: Number(port), forceTLS: false, enabledTransports: ['ws'], cluster: 'x',
       channelAuthorization: { endpoint: url, transport: 'ajax' },
       userAuthentication: { endpoint: url, transport: 'ajax' },
+      ...options,
     });
     clients.set(who, client);
     client.connection.bind('state_change', ({ current }) => {

@@ -5,7 +5,6 @@
 use std::fmt;
 use std::num::NonZeroU64;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jackfield_protocol::pusher::api::PublishLimits;
@@ -13,6 +12,7 @@ use jackfield_protocol::pusher::session::{Features, Limits};
 use jackfield_protocol::signature;
 
 use crate::doors::Rule;
+use crate::seats::{Seat, Seats};
 
 /// One tenant of this server.
 #[derive(Debug)]
@@ -24,18 +24,16 @@ pub struct App {
     secret: Secret,
     /// What the app may do.
     pub policy: Policy,
-    connections: AtomicU64,
+    seats: Arc<Seats>,
 }
-
-/// One connection of an app's quota, given back when it is dropped.
-#[derive(Debug)]
-pub struct Seat(Arc<App>);
 
 /// What an app may do. Every key has an effect.
 #[derive(Clone, Debug)]
 pub struct Policy {
     /// Whether the app is served at all.
     pub enabled: bool,
+    /// Whether clients have to come over TLS.
+    pub force_tls: bool,
     /// Connections at a time; none: no limit.
     pub max_connections: Option<NonZeroU64>,
     /// `Origin`s that may connect, each with at most one `*`; empty: all.
@@ -101,6 +99,7 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             enabled: true,
+            force_tls: false,
             max_connections: None,
             allowed_origins: Vec::new(),
             features: Features::OFF,
@@ -142,19 +141,14 @@ impl App {
             id: id.into(),
             key: key.into(),
             secret,
+            seats: Seats::new(policy.max_connections),
             policy,
-            connections: AtomicU64::new(0),
         }
     }
 
     /// Takes a connection off the app's quota; none when there is none left.
-    pub fn take_seat(self: &Arc<Self>) -> Option<Seat> {
-        let limit = self.policy.max_connections.map_or(u64::MAX, NonZeroU64::get);
-        let more = |taken: u64| (taken < limit).then_some(taken + 1);
-        self.connections
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
-            .ok()?;
-        Some(Seat(Arc::clone(self)))
+    pub fn take_seat(&self) -> Option<Seat> {
+        self.seats.take()
     }
 
     /// Whether a page of this origin may connect. A client that names no origin is no browser, and may.
@@ -187,12 +181,6 @@ impl Endpoint {
         (self.events.is_empty() || self.events.iter().any(|name| name == notice))
             && channel.starts_with(&self.channel_starts_with)
             && channel.ends_with(&self.channel_ends_with)
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.0.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -178,8 +178,10 @@ pub struct ApiRequest {
     pub remote_address: String,
     /// Upper case.
     pub method: String,
-    /// As it came.
+    /// The path as the client sent it, as far as that is known: with every prefix.
     pub path: String,
+    /// The path without any prefix: `/apps/1001/events`, percent-encoded as it came.
+    pub route: String,
     /// As it came.
     pub query: String,
     /// The headers that the operator chose, names in lower case.

@@ -94,11 +94,13 @@ async fn read(shared: &Shared, app: Arc<App>, request: Request, limit: usize) ->
     if announced.is_some_and(|bytes: u64| bytes > limit as u64) {
         return Err(too_large());
     }
+    let route = request.uri().path();
     let claim = ApiRequest {
         app,
         remote_address: remote_address(&request),
         method: request.method().to_string(),
-        path: request.uri().path().to_owned(),
+        path: format!("{}{}{route}", shared.external_path_prefix, shared.path_prefix),
+        route: route.to_owned(),
         query: request.uri().query().unwrap_or_default().to_owned(),
         headers: seen_headers(shared, request.headers()),
         body: Bytes::new(),

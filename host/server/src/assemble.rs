@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use jackfield_hub::doors::WebhookSink;
-use jackfield_hub::{Apps, Gate, Hub, ShardHandle};
+use jackfield_hub::{Apps, Gate, Hub, Seats, ShardHandle};
 use jackfield_stores::{AppTable, DuplicateApp, NoticeStore};
 use jackfield_wasm::{Registry, Wanted};
 use tokio::runtime::Runtime;
@@ -15,6 +15,7 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::config::Config;
 use crate::metrics::Metrics;
+use crate::proxies::Proxies;
 use crate::shared::{Counts, Shared};
 use crate::{acceptor, admin, event_loop, webhooks};
 
@@ -78,6 +79,10 @@ pub fn assemble(config: Config, background: &Runtime) -> Result<Server, StartErr
         notices,
         batching: config.batching,
         node: config.node,
+        path_prefix: config.path_prefix,
+        external_path_prefix: config.external_path_prefix,
+        proxies: Proxies::new(config.trusted_proxies),
+        seats: Seats::new(config.max_connections),
         seen_headers: config.seen_headers,
         activity_timeout: config.activity_timeout,
         max_message_bytes: config.max_message_bytes,

@@ -4,19 +4,25 @@
 //! the place and what is accepted.
 
 mod env_names;
+mod mistakes;
+mod network;
 mod raw;
+mod raw_adapter;
 mod raw_app;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use jackfield_hub::doors::Rule;
 use jackfield_hub::{App, Policy, Secret};
 use jackfield_protocol::pusher::session::Features;
 
 use raw::{RawBatching, RawConfig, RawRule};
+use raw_adapter::{RawAdapter, Section};
 use raw_app::RawApp;
 
 /// What the program needs to know. No option, no default hidden elsewhere.
@@ -24,6 +30,14 @@ use raw_app::RawApp;
 pub struct Config {
     /// Where clients and servers connect.
     pub listen: SocketAddr,
+    /// What stands in front of every path that is served: empty, or `/a/b`.
+    pub path_prefix: String,
+    /// What a proxy takes away from the front of a path: likewise.
+    pub external_path_prefix: String,
+    /// The proxies whose word on the caller is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Connections at a time, of all apps; none: no limit.
+    pub max_connections: Option<NonZeroU64>,
     /// Where metrics are served; none if they are switched off.
     pub metrics: Option<SocketAddr>,
     /// Whether the development page is served.
@@ -123,7 +137,7 @@ pub const DEVELOPMENT_APP: (&str, &str, &str) = ("1001", "app-key", "app-secret"
 
 fn meant(raw: RawConfig) -> Result<Config, String> {
     let development = raw.mode == raw::Mode::Development;
-    let configs = plugin_configs(&raw.adapter, raw.plugin)?;
+    let configs = plugin_configs(&raw.adapter, &raw.plugin);
     let mut apps = raw.apps.iter().map(RawApp::meant).collect::<Result<Vec<_>, _>>()?;
     if apps.is_empty() && development {
         apps.push(development_app());
@@ -144,6 +158,10 @@ fn meant(raw: RawConfig) -> Result<Config, String> {
         .then(|| address(&raw.metrics.host, raw.metrics.port, "metrics.host"));
     Ok(Config {
         listen: address(&raw.host, raw.port, "host")?,
+        path_prefix: raw.path_prefix.0,
+        external_path_prefix: raw.http_api.external_path_prefix.0,
+        trusted_proxies: raw.trusted_proxies.iter().map(|network| network.0).collect(),
+        max_connections: NonZeroU64::new(raw.max_connections),
         metrics: metrics.transpose()?,
         development,
         node: raw.instance.process_id.unwrap_or_else(made_up_name),
@@ -205,29 +223,15 @@ fn rule(raw: RawRule) -> Rule {
 }
 
 /// `adapter.DRIVER` is for the adapter, `plugin.NAME` for any other plugin.
-fn plugin_configs(
-    adapter: &raw::RawAdapter,
-    others: BTreeMap<String, serde_json::Value>,
-) -> Result<BTreeMap<String, String>, String> {
+fn plugin_configs(adapter: &RawAdapter, others: &BTreeMap<String, Section>) -> BTreeMap<String, String> {
+    let text = |section: &Section| serde_json::Value::Object(section.clone()).to_string();
     let mut configs = BTreeMap::new();
     for (name, section) in &adapter.sections {
-        if !section.is_object() {
-            return Err(format!(
-                "unknown key `adapter.{name}`; `adapter` takes `driver` and one section per driver"
-            ));
-        }
-        configs.insert(format!("adapter-{name}"), section.to_string());
-        configs.insert(name.clone(), section.to_string());
+        configs.insert(format!("adapter-{name}"), text(section));
+        configs.insert(name.clone(), text(section));
     }
-    for (name, section) in others {
-        if !section.is_object() {
-            return Err(format!(
-                "`plugin.{name}` must be a section: it is handed to the plugin `{name}` as it is"
-            ));
-        }
-        configs.insert(name, section.to_string());
-    }
-    Ok(configs)
+    configs.extend(others.iter().map(|(name, section)| (name.clone(), text(section))));
+    configs
 }
 
 fn address(host: &str, port: u16, key: &str) -> Result<SocketAddr, String> {

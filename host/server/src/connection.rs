@@ -28,8 +28,8 @@ use conversation::Conversation;
 pub(crate) struct Connection {
     pub(crate) socket: Socket,
     client: Arc<Client>,
-    /// A part of the app's quota.
-    _seat: Seat,
+    /// A part of what this instance and the app may have.
+    _seats: [Seat; 2],
     session: RefCell<Session>,
     /// The place in the shard; set right after the connection was made.
     place: OnceCell<Place>,
@@ -61,14 +61,14 @@ impl Connection {
         let event_loop = EventLoop::current();
         let Arrival {
             client,
-            seat,
+            seats,
             socket_id,
         } = arrival;
         let settings = settings(&event_loop, &client, socket_id);
         let connection = Rc::new(Self {
             socket,
             client,
-            _seat: seat,
+            _seats: seats,
             session: RefCell::new(Session::new(settings, Instant::now())),
             place: OnceCell::new(),
             blocked: Cell::new(false),
@@ -224,7 +224,7 @@ enum Permitted {
 /// A client that has passed the handshake.
 pub(crate) struct Arrival {
     pub(crate) client: Arc<Client>,
-    pub(crate) seat: Seat,
+    pub(crate) seats: [Seat; 2],
     pub(crate) socket_id: SocketId,
 }
 

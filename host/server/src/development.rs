@@ -20,7 +20,8 @@ use serde_json::json;
 
 use crate::api;
 use crate::config::DEVELOPMENT_APP;
-use crate::http::{PathParts, Peer, json_response, refuse};
+use crate::http::{PathParts, json_response, refuse};
+use crate::proxies::Caller;
 use crate::shared::Shared;
 
 /// Adds the page and its two helpers.
@@ -62,7 +63,7 @@ async fn publish(State(shared): State<Arc<Shared>>, request: Request) -> Respons
     {
         return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send application/json");
     }
-    let peer = request.extensions().get::<Peer>().copied();
+    let caller = Caller::of(&request);
     let Ok(body) = axum::body::to_bytes(request.into_body(), MAX_BODY_BYTES).await else {
         return refuse(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large");
     };
@@ -73,9 +74,7 @@ async fn publish(State(shared): State<Arc<Shared>>, request: Request) -> Respons
         Ok(uri) => *signed.uri_mut() = uri,
         Err(_) => return refuse(StatusCode::INTERNAL_SERVER_ERROR, "the signed address is not one"),
     }
-    if let Some(peer) = peer {
-        signed.extensions_mut().insert(peer);
-    }
+    signed.extensions_mut().insert(caller);
     api::events(State(shared), PathParts(app.id.to_string()), signed).await
 }
 

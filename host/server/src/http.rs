@@ -21,24 +21,24 @@ use tower_service::Service as _;
 use crate::shared::Shared;
 use crate::{api, development, upgrade};
 
-/// Who is at the other end, as the socket says.
-#[derive(Clone, Copy)]
-pub(crate) struct Peer(pub(crate) SocketAddr);
-
 /// The routes of the public port. Made once per event loop.
 fn router(shared: Arc<Shared>) -> Router {
-    let router = Router::new()
+    let routes = Router::new()
         .route("/app/{key}", get(upgrade::upgrade))
         .route("/live", get(|| async { "live\n" }))
-        .route("/ready", get(ready))
-        .fallback(not_found);
-    let router = api::add_routes(router);
-    let router = if shared.development {
-        development::add_routes(router)
+        .route("/ready", get(ready));
+    let routes = api::add_routes(routes);
+    let routes = if shared.development {
+        development::add_routes(routes)
     } else {
-        router
+        routes
     };
-    router.with_state(shared)
+    // Behind a prefix, a request's path is without it.
+    let router = match shared.path_prefix.as_str() {
+        "" => routes,
+        prefix => Router::new().nest(prefix, routes),
+    };
+    router.fallback(not_found).with_state(shared)
 }
 
 /// Serves one connection until it ends or becomes a WebSocket.
@@ -46,9 +46,10 @@ pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Share
     thread_local! {
         static ROUTER: std::cell::OnceCell<Router> = const { std::cell::OnceCell::new() };
     }
-    let routes = ROUTER.with(|routes| routes.get_or_init(|| router(shared)).clone());
+    let routes = ROUTER.with(|routes| routes.get_or_init(|| router(Arc::clone(&shared))).clone());
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(Peer(peer));
+        let caller = shared.proxies.caller(peer.ip(), request.headers());
+        request.extensions_mut().insert(caller);
         let mut routes = routes.clone();
         async move { Ok::<_, Infallible>(routes.call(request).await.unwrap_or_else(|never| match never {})) }
     });
@@ -100,7 +101,10 @@ async fn ready(State(shared): State<Arc<Shared>>) -> Response {
     )
 }
 
-async fn not_found(request: axum::extract::Request) -> Response {
+async fn not_found(mut request: axum::extract::Request) -> Response {
+    if let Some(told) = upgrade::nowhere(&mut request) {
+        return told;
+    }
     refuse(
         StatusCode::NOT_FOUND,
         &format!("there is nothing at {} {}", request.method(), request.uri().path()),

@@ -13,6 +13,7 @@ mod development;
 mod event_loop;
 mod http;
 mod metrics;
+mod proxies;
 pub mod publish_command;
 mod shared;
 mod socket;

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::config::Batching;
+use crate::proxies::Proxies;
 use jackfield_hub::doors::Rule;
-use jackfield_hub::{Apps, Gate, Hub};
+use jackfield_hub::{Apps, Gate, Hub, Seats};
 use jackfield_stores::NoticeStore;
 use jackfield_wasm::Registry;
 
@@ -20,6 +21,13 @@ pub(crate) struct Shared {
     pub(crate) batching: Batching,
     /// This instance's name.
     pub(crate) node: String,
+    /// What stands in front of every path: empty, or `/a/b`.
+    pub(crate) path_prefix: String,
+    /// What a proxy has taken away in front of that.
+    pub(crate) external_path_prefix: String,
+    pub(crate) proxies: Proxies,
+    /// For the connections of all apps.
+    pub(crate) seats: Arc<Seats>,
     /// Headers that auth plugins see, in lower case.
     pub(crate) seen_headers: Vec<String>,
     pub(crate) activity_timeout: Duration,

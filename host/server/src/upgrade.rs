@@ -12,7 +12,7 @@ use bytes::Bytes;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use jackfield_hub::doors::Client;
-use jackfield_hub::{App, Outbox, OutboxLimits};
+use jackfield_hub::{App, Outbox, OutboxLimits, Seat};
 use jackfield_protocol::close::Close;
 use jackfield_protocol::names::SocketId;
 use jackfield_protocol::pusher::{frames, handshake};
@@ -23,7 +23,8 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::connection::{Arrival, Connection};
 use crate::event_loop::EventLoop;
-use crate::http::{PathParts, Peer, refuse, refuse_for_now};
+use crate::http::{PathParts, refuse, refuse_for_now};
+use crate::proxies::Caller;
 use crate::shared::Shared;
 use crate::socket::Socket;
 
@@ -52,6 +53,22 @@ pub(crate) async fn upgrade(
         }),
         Err((close, message)) => EventLoop::spawn(turn_away(on_upgrade, close, message)),
     }
+    switching_protocols(accept)
+}
+
+/// Tells a WebSocket client that there is nothing at this path, where it looks for such news; none if it is no such client.
+pub(crate) fn nowhere(request: &mut Request) -> Option<Response> {
+    let accept = accept_key(request.headers()).ok()?;
+    let on_upgrade = request.extensions_mut().remove::<OnUpgrade>()?;
+    let message = format!(
+        "there is nothing at {}; clients connect to /app/KEY",
+        request.uri().path()
+    );
+    EventLoop::spawn(turn_away(on_upgrade, Close::PathNotFound, message));
+    Some(switching_protocols(accept))
+}
+
+fn switching_protocols(accept: HeaderValue) -> Response {
     let upgrade = [
         (header::CONNECTION, HeaderValue::from_static("Upgrade")),
         (header::UPGRADE, HeaderValue::from_static("websocket")),
@@ -68,24 +85,31 @@ fn arrive(shared: &Shared, key: &str, request: &Request) -> Result<Arrival, (Clo
     if !app.policy.enabled {
         return Err((Close::AppDisabled, format!("the app with the key `{key}` is disabled")));
     }
+    if app.policy.force_tls && !Caller::of(request).tls {
+        return Err((Close::TlsRequired, Close::TlsRequired.reason().to_owned()));
+    }
     let origin = text(request, &header::ORIGIN);
     if !app.allows_origin(origin) {
         let message = format!("pages of {} may not connect to this app", origin.unwrap_or_default());
         return Err((Close::Unauthorized, message));
     }
-    let full = || {
-        (
-            Close::OverQuota,
-            "this app has as many connections as it may have".to_owned(),
-        )
-    };
-    let seat = app.take_seat().ok_or_else(full)?;
+    let seats = seats(shared, &app)?;
     let socket_id = socket_id();
     Ok(Arrival {
         client: Arc::new(client(shared, app, socket_id, request)),
-        seat,
+        seats,
         socket_id,
     })
+}
+
+/// A place among the connections of this instance, and one among the app's.
+fn seats(shared: &Shared, app: &App) -> Result<[Seat; 2], (Close, String)> {
+    let full = |close, who| (close, format!("{who} has as many connections as it may have"));
+    let seat = shared.seats.take();
+    let seat = seat.ok_or_else(|| full(Close::OverCapacity, "this instance"))?;
+    let of_app = app.take_seat();
+    let of_app = of_app.ok_or_else(|| full(Close::OverQuota, "this app"))?;
+    Ok([seat, of_app])
 }
 
 fn text<'a>(request: &'a Request, name: &header::HeaderName) -> Option<&'a str> {
@@ -163,7 +187,7 @@ fn client(shared: &Shared, app: Arc<App>, socket_id: SocketId, request: &Request
         socket_id: socket_id.to_string(),
         remote_address: remote_address(request),
         origin: text(request, &header::ORIGIN).map(str::to_owned),
-        path: request.uri().path().to_owned(),
+        path: format!("{}{}", shared.path_prefix, request.uri().path()),
         query: request.uri().query().unwrap_or_default().to_owned(),
         headers: seen_headers(shared, request.headers()),
     }
@@ -171,10 +195,7 @@ fn client(shared: &Shared, app: Arc<App>, socket_id: SocketId, request: &Request
 
 /// The caller's address without its port.
 pub(crate) fn remote_address(request: &Request) -> String {
-    let Some(Peer(peer)) = request.extensions().get() else {
-        return String::new();
-    };
-    peer.ip().to_canonical().to_string()
+    Caller::of(request).address.to_string()
 }
 
 /// The headers that the operator lets auth plugins see.

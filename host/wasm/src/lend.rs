@@ -66,6 +66,7 @@ pub(crate) fn request<'a>(request: &'a ApiRequest, headers: &'a [types::HeaderPa
         remote_address: &request.remote_address,
         method: &request.method,
         path: &request.path,
+        route: &request.route,
         query: &request.query,
         headers,
         body: &request.body,

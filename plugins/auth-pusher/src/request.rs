@@ -39,9 +39,14 @@ fn check_signature(request: &ApiRequest, query: &Query<'_>, text: &mut String) -
     if !crate::is_signature(signature) {
         return Err("auth_signature has to be 64 lower-case hexadecimal digits".to_owned());
     }
-    write_text(request, query, text);
-    if host::verify(&request.app.id, text.as_bytes(), signature) {
-        return Ok(());
+    // Some libraries sign the path with its prefix, others the one that Pusher documents. Where there is no prefix, one look will do.
+    let spellings = [&request.path, &request.route];
+    let different = if request.path == request.route { 1 } else { 2 };
+    for path in &spellings[..different] {
+        write_text(request, path, query, text);
+        if host::verify(&request.app.id, text.as_bytes(), signature) {
+            return Ok(());
+        }
     }
     let text = text.replace('\n', "\\n");
     Err(format!(
@@ -51,11 +56,11 @@ fn check_signature(request: &ApiRequest, query: &Query<'_>, text: &mut String) -
 
 /// Rebuilds what the caller signed: `METHOD\nPATH\nQUERY`, the query's values unescaped and without the signature
 /// itself.
-fn write_text(request: &ApiRequest, query: &Query<'_>, text: &mut String) {
+fn write_text(request: &ApiRequest, path: &str, query: &Query<'_>, text: &mut String) {
     text.clear();
     text.push_str(&request.method);
     text.push('\n');
-    text.push_str(&request.path);
+    text.push_str(path);
     text.push('\n');
     let signed = query.iter().filter(|&(key, _)| key != "auth_signature");
     for (index, (key, value)) in signed.enumerate() {
@@ -102,6 +107,7 @@ mod tests {
             remote_address: "127.0.0.1".to_owned(),
             method: "POST".to_owned(),
             path: "/apps/3/events".to_owned(),
+            route: "/apps/3/events".to_owned(),
             query: QUERY.to_owned(),
             headers: Vec::new(),
             body: BODY.as_bytes().to_vec(),
@@ -129,6 +135,27 @@ mod tests {
     #[test]
     fn the_golden_request_is_allowed() {
         assert_eq!(ask(&golden()), Verdict::allow());
+    }
+
+    // Behind a prefix some libraries sign the whole path, and others, such as PHP's, the one that Pusher documents.
+    #[test]
+    fn the_path_is_signed_with_its_prefix_or_without() {
+        let auth = "auth_key=278d425bdf160c739803&auth_timestamp=1353088179&auth_version=1.0";
+        for (path, allowed) in [
+            ("/a/b/apps/3/events", true),
+            ("/apps/3/events", true),
+            ("/b/apps/3/events", false),
+            ("/a/apps/3/events", false),
+            ("/a/b", false),
+            ("", false),
+        ] {
+            let mut request = signed("GET", auth, auth);
+            let signature = double::sign("3", format!("GET\n{path}\n{auth}").as_bytes());
+            request.query = format!("{auth}&auth_signature={signature}");
+            "/a/b/apps/3/events".clone_into(&mut request.path);
+            let verdict = ask(&request);
+            assert_eq!(verdict == Verdict::allow(), allowed, "{path}: {verdict:?}");
+        }
     }
 
     #[test]
@@ -168,7 +195,11 @@ mod tests {
                     let at = at % mutant.body.len();
                     std::mem::replace(&mut mutant.body[at], to) != to
                 }
-                1 => replace(&mut mutant.path, at, to),
+                1 => {
+                    let changed = replace(&mut mutant.path, at, to);
+                    mutant.route.clone_from(&mutant.path);
+                    changed
+                }
                 _ => replace(&mut mutant.query, at, to),
             };
             if changed {
@@ -192,6 +223,7 @@ mod tests {
         let mut plugin = plugin();
         let long = ApiRequest {
             path: "/apps/3/events".repeat(50),
+            route: "/apps/3/events".repeat(50),
             ..golden()
         };
         refusal(plugin.api_request(&long));
@@ -212,6 +244,7 @@ mod tests {
                 "path",
                 ApiRequest {
                     path: "/apps/3/batch_events".to_owned(),
+                    route: "/apps/3/batch_events".to_owned(),
                     ..golden()
                 },
             ),

@@ -178,6 +178,7 @@ fn api_request(client: &Client) -> Result<ApiRequest> {
         remote_address: "127.0.0.1".to_owned(),
         method: "POST".to_owned(),
         path: path.to_owned(),
+        route: path.to_owned(),
         query: sign_api_request(credentials, "POST", path, &body, now),
         headers: Vec::new(),
         body: Bytes::from(body),

@@ -7,7 +7,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
-use super::http::DEVELOPMENT;
+use super::http::{DEVELOPMENT, Http};
 use super::wait::in_time;
 
 /// One connection.
@@ -36,10 +36,36 @@ impl Client {
     }
 
     pub(crate) async fn connect_as(port: u16, key: &str) -> Self {
-        let mut client = Self::open(port, &format!("/app/{key}?protocol=7&client=test&version=1")).await;
-        let greeting = client.expect("pusher:connection_established").await;
-        client.socket_id = data(&greeting)["socket_id"].as_str().expect("a socket id").to_owned();
-        client
+        let client = Self::open(port, &format!("/app/{key}?protocol=7&client=test&version=1")).await;
+        client.greeted().await
+    }
+
+    /// Connects to the development app with these lines among the handshake's headers, and waits for nothing but its answer.
+    pub(crate) async fn open_with(port: u16, headers: &str) -> Self {
+        let mut http = Http::connect(port).await.expect("the server accepts connections");
+        let request = format!(
+            "GET /app/{}?protocol=7 HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
+             sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n",
+            DEVELOPMENT.key
+        );
+        let answer = http.send(request).await.expect("it answers");
+        assert_eq!(answer.status, 101, "{answer:?}");
+        Self::upgraded(http.into_stream()).await
+    }
+
+    /// Takes the greeting.
+    pub(crate) async fn greeted(mut self) -> Self {
+        let greeting = self.expect("pusher:connection_established").await;
+        self.socket_id = data(&greeting)["socket_id"].as_str().expect("a socket id").to_owned();
+        self
+    }
+
+    /// Is closed instead of greeted; the code, with which the error beforehand has to agree.
+    pub(crate) async fn turned_away(mut self) -> u16 {
+        let error = self.expect("pusher:error").await;
+        let code = self.expect_close().await;
+        assert_eq!(error["data"]["code"], code);
+        code
     }
 
     /// Connects and waits for nothing but the handshake's answer.

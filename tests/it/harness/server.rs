@@ -19,6 +19,7 @@ pub(crate) struct Setup {
     /// What lies in the plugins folder.
     plugins: BTreeMap<String, Vec<u8>>,
     config: String,
+    prefix: &'static str,
     mode: &'static str,
     metrics: bool,
     env: Vec<(String, String)>,
@@ -47,6 +48,7 @@ impl Default for Setup {
         let setup = Self {
             plugins: BTreeMap::new(),
             config: String::new(),
+            prefix: "",
             mode: "development",
             metrics: false,
             env: Vec::new(),
@@ -90,6 +92,12 @@ impl Setup {
         self.config(&format!(
             "[[apps]]\nid = \"{id}\"\nkey = \"{key}\"\nsecret = \"{secret}\"\n{settings}"
         ))
+    }
+
+    /// Everything is served under this path.
+    pub(crate) fn under(mut self, prefix: &'static str) -> Self {
+        self.prefix = prefix;
+        self
     }
 
     pub(crate) fn production(mut self) -> Self {
@@ -155,7 +163,7 @@ impl Setup {
                 return Some(false);
             }
             let mut http = Http::connect_to(host, server.port).await.ok()?;
-            let live = http.get("/live").await.ok()?;
+            let live = http.get(&format!("{}/live", self.prefix)).await.ok()?;
             Some(live.status == 200)
         });
         answers.await.then_some(server)
@@ -191,9 +199,9 @@ impl Setup {
     }
 
     fn configuration(&self, port: u16, metrics_port: u16) -> String {
-        let (mode, text, metrics) = (self.mode, &self.config, self.metrics);
+        let (prefix, mode, text, metrics) = (self.prefix, self.mode, &self.config, self.metrics);
         format!(
-            "host = \"127.0.0.1\"\nport = {port}\nmode = \"{mode}\"\n{text}\n\
+            "host = \"127.0.0.1\"\nport = {port}\npath_prefix = \"{prefix}\"\nmode = \"{mode}\"\n{text}\n\
              [metrics]\nenabled = {metrics}\nport = {metrics_port}\n"
         )
     }

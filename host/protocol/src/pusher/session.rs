@@ -13,7 +13,7 @@ mod incoming;
 mod settings;
 mod subscriptions;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
 
@@ -33,6 +33,10 @@ const MAX_NESTING: usize = 128;
 
 /// What a client is told that nobody knows.
 const NOBODY: &str = "a presence channel needs `channel_data` with a `user_id`, or a client that is signed in";
+
+/// How long a client may stay that neither hears nor says anything (Pusher protocol, "Error codes", 4202: closed after 24 hours
+/// of inactivity).
+const MAX_INACTIVITY: Duration = Duration::from_secs(24 * 3_600);
 
 /// Pusher protocol, "User authentication": a signin that fails is answered with this code.
 const UNAUTHORIZED: u16 = 4009;
@@ -115,6 +119,9 @@ pub struct Session {
     /// Boxed, because most connections never sign in.
     user: Option<Box<User>>,
     last_heard: Instant,
+    /// Milliseconds up to then in which the client had no channel and sent nothing but pings and pongs. No time of its own,
+    /// which would be four times as large.
+    inactive_ms: u32,
     /// When a sign of life was asked for, if none has come since.
     pinged: Option<Instant>,
     /// Until when the client has to show who it is, if it still has to.
@@ -132,6 +139,7 @@ impl Session {
             subscriptions: Subscriptions::new(),
             user: None,
             last_heard: now,
+            inactive_ms: 0,
             pinged: None,
             authenticate_by,
         }
@@ -145,12 +153,17 @@ impl Session {
     /// Takes a text message and says what to do about it.
     pub fn receive(&mut self, text: &str, now: Instant) -> Intent {
         self.heard(now);
-        let intent = Incoming::parse(text).and_then(|message| self.act(&message));
+        let message = Incoming::parse(text);
+        if !message.as_ref().is_ok_and(Incoming::is_sign_of_life) {
+            self.inactive_ms = 0;
+        }
+        let intent = message.and_then(|message| self.act(&message));
         intent.unwrap_or_else(|complaint| Intent::Reply(complaint.reply()))
     }
 
     /// Notes a sign of life. Any bytes count, WebSocket pings and pongs as well (Pusher protocol, "Ping and pong").
-    pub const fn heard(&mut self, now: Instant) {
+    pub fn heard(&mut self, now: Instant) {
+        self.inactive_ms = u32::try_from(self.inactive(now).as_millis()).unwrap_or(u32::MAX);
         self.last_heard = now;
         self.pinged = None;
     }
@@ -161,6 +174,9 @@ impl Session {
             return Tick::Close(Close::Unauthorized);
         }
         let since = |then| now.saturating_duration_since(then);
+        if self.inactive(now) >= MAX_INACTIVITY {
+            return Tick::Close(Close::Idle);
+        }
         match self.pinged {
             Some(pinged) if since(pinged) >= self.settings.pong_timeout => Tick::Close(Close::PongMissing),
             None if since(self.last_heard) >= self.settings.activity_timeout => {
@@ -196,6 +212,15 @@ impl Session {
             Some(_) => Ok(()),
             None => Err((401, NOBODY.to_owned())),
         }
+    }
+
+    /// For how long the client has neither had a channel nor said anything. Who listens is not idle, however silent.
+    fn inactive(&self, now: Instant) -> Duration {
+        if self.subscriptions.len() > 0 {
+            return Duration::ZERO;
+        }
+        let before = Duration::from_millis(self.inactive_ms.into());
+        before + now.saturating_duration_since(self.last_heard)
     }
 
     /// Notes that a subscription was granted. Tell the client so, with [`frames::subscription_succeeded`] or

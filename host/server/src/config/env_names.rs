@@ -1,58 +1,82 @@
 //! Environment variables that override keys of the file: a table, not code.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use super::raw::{Mode, RawConfig};
 
 /// Sets one key from a text; the error says what is accepted.
 type Set = fn(&mut RawConfig, &str) -> Result<(), String>;
 
-pub(super) const ENV_NAMES: &[(&str, Set)] = &[
-    ("HOST", |raw, text| {
+/// Variable, key, and how it is set.
+pub(super) const ENV_NAMES: &[(&str, &str, Set)] = &[
+    ("HOST", "host", |raw, text| {
         raw.host = text.to_owned();
         Ok(())
     }),
-    ("PORT", |raw, text| number(text).map(|port| raw.port = port)),
-    ("ENVIRONMENT", |raw, text| mode(text).map(|mode| raw.mode = mode)),
-    ("JACKFIELD_PLUGINS", |raw, text| {
+    ("PORT", "port", |raw, text| port(text).map(|port| raw.port = port)),
+    ("PATH_PREFIX", "path_prefix", |raw, text| {
+        text.parse().map(|prefix| raw.path_prefix = prefix)
+    }),
+    ("TRUSTED_PROXIES", "trusted_proxies", |raw, text| {
+        list(text).map(|proxies| raw.trusted_proxies = proxies)
+    }),
+    ("MAX_CONNECTIONS", "max_connections", |raw, text| {
+        number(text).map(|connections| raw.max_connections = connections)
+    }),
+    ("ENVIRONMENT", "mode", |raw, text| {
+        mode(text).map(|mode| raw.mode = mode)
+    }),
+    ("JACKFIELD_PLUGINS", "plugins", |raw, text| {
         raw.plugins = PathBuf::from(text);
         Ok(())
     }),
-    ("ADAPTER_DRIVER", |raw, text| {
+    ("ADAPTER_DRIVER", "adapter.driver", |raw, text| {
         raw.adapter.driver = text.to_owned();
         Ok(())
     }),
-    ("INSTANCE_PROCESS_ID", |raw, text| {
+    ("INSTANCE_PROCESS_ID", "instance.process_id", |raw, text| {
         raw.instance.process_id = Some(text.to_owned());
         Ok(())
     }),
-    ("SHUTDOWN_GRACE_PERIOD", |raw, text| {
+    ("SHUTDOWN_GRACE_PERIOD", "shutdown_grace_period", |raw, text| {
         number(text).map(|seconds| raw.shutdown_grace_period = seconds)
     }),
-    ("METRICS_HOST", |raw, text| {
+    ("METRICS_HOST", "metrics.host", |raw, text| {
         raw.metrics.host = text.to_owned();
         Ok(())
     }),
-    ("METRICS_PORT", |raw, text| {
-        number(text).map(|port| raw.metrics.port = port)
+    ("METRICS_PORT", "metrics.port", |raw, text| {
+        port(text).map(|port| raw.metrics.port = port)
     }),
 ];
 
 /// Applies every variable that is set.
 ///
 /// # Errors
-/// A text that names the variable.
+/// A text that names the variable and its key.
 pub(super) fn apply(raw: &mut RawConfig, lookup: impl Fn(&str) -> Option<String>) -> Result<(), String> {
-    for (name, set) in ENV_NAMES {
+    for (name, key, set) in ENV_NAMES {
         if let Some(text) = lookup(name) {
-            set(raw, &text).map_err(|accepted| format!("environment variable {name}=`{text}`: {accepted}"))?;
+            set(raw, &text).map_err(|accepted| format!("environment variable {name}=`{text}`: `{key}`: {accepted}"))?;
         }
     }
     Ok(())
 }
 
-fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {
-    text.parse().map_err(|_| "must be a whole number in range".to_owned())
+fn port(text: &str) -> Result<u16, String> {
+    text.parse()
+        .map_err(|_| "must be a whole number from 0 to 65535".to_owned())
+}
+
+fn number(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "must be a whole number".to_owned())
+}
+
+/// Separated by commas.
+fn list<T: FromStr>(text: &str) -> Result<Vec<T>, T::Err> {
+    let parts = text.split(',').map(str::trim);
+    parts.filter(|part| !part.is_empty()).map(str::parse).collect()
 }
 
 fn mode(text: &str) -> Result<Mode, String> {

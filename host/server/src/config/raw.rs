@@ -1,12 +1,14 @@
 //! The configuration file as written: TOML, or JSON with comments. Unknown keys are refused with their line.
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::mistakes;
+use super::network::{Network, PathPrefix};
+use super::raw_adapter::{RawAdapter, Section};
 use super::raw_app::RawApp;
 
 /// The whole file.
@@ -17,6 +19,12 @@ pub(super) struct RawConfig {
     pub(super) host: String,
     /// The port for WebSocket clients and the HTTP API.
     pub(super) port: u16,
+    /// What stands in front of every path.
+    pub(super) path_prefix: PathPrefix,
+    /// The proxies whose word on the caller is believed.
+    pub(super) trusted_proxies: Vec<Network>,
+    /// Connections at a time, of all apps; 0: no limit.
+    pub(super) max_connections: u64,
     /// `production` or `development`.
     pub(super) mode: Mode,
     /// The folder with the `.wasm` files.
@@ -33,7 +41,8 @@ pub(super) struct RawConfig {
     pub(super) rate_limiter: RawRateLimiter,
     pub(super) webhooks: RawWebhooks,
     /// Sections handed to plugins, by plugin name.
-    pub(super) plugin: BTreeMap<String, serde_json::Value>,
+    pub(super) plugin: BTreeMap<String, Section>,
+    pub(super) http_api: RawHttpApi,
     pub(super) metrics: RawMetrics,
     pub(super) apps: Vec<RawApp>,
 }
@@ -52,14 +61,11 @@ pub(super) struct RawInstance {
     pub(super) process_id: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(default)]
-pub(super) struct RawAdapter {
-    /// The plugin `adapter-DRIVER.wasm`, or `DRIVER.wasm`.
-    pub(super) driver: String,
-    /// One section per driver, handed to its plugin.
-    #[serde(flatten)]
-    pub(super) sections: BTreeMap<String, serde_json::Value>,
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawHttpApi {
+    /// What a proxy takes away from the front of a path that a client has signed.
+    pub(super) external_path_prefix: PathPrefix,
 }
 
 #[derive(Debug, Deserialize)]
@@ -127,6 +133,9 @@ impl Default for RawConfig {
         Self {
             host: "0.0.0.0".to_owned(),
             port: 6001,
+            path_prefix: PathPrefix::default(),
+            trusted_proxies: Vec::new(),
+            max_connections: 0,
             mode: Mode::Production,
             plugins: PathBuf::from("plugins"),
             activity_timeout: NonZeroU64::MIN.saturating_add(119),
@@ -139,17 +148,9 @@ impl Default for RawConfig {
             rate_limiter: RawRateLimiter::default(),
             webhooks: RawWebhooks::default(),
             plugin: BTreeMap::new(),
+            http_api: RawHttpApi::default(),
             metrics: RawMetrics::default(),
             apps: Vec::new(),
-        }
-    }
-}
-
-impl Default for RawAdapter {
-    fn default() -> Self {
-        Self {
-            driver: "local".to_owned(),
-            sections: BTreeMap::new(),
         }
     }
 }
@@ -196,19 +197,11 @@ impl Default for RawMetrics {
 /// # Errors
 /// A text with the file, the line and the key.
 pub(super) fn read(path: &Path) -> Result<RawConfig, String> {
-    let place = path.display();
-    let text = std::fs::read_to_string(path).map_err(|error| format!("{place}: {error}"))?;
+    let file = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{file}: {error}"))?;
     match path.extension().and_then(|ending| ending.to_str()) {
-        Some("toml") => toml::from_str(&text).map_err(|error| format!("{place}: {error}")),
-        Some("json" | "jsonc") => from_json(&text).map_err(|error| format!("{place}: {error}")),
-        _ => Err(format!("{place}: the file must end in .toml, .json or .jsonc")),
+        Some("toml") => mistakes::from_toml(&file, &text),
+        Some("json" | "jsonc") => mistakes::from_json(&file, &text),
+        _ => Err(format!("{file}: the file must end in .toml, .json or .jsonc")),
     }
-}
-
-/// Comments become blanks, so that lines and columns in errors stay right.
-fn from_json(text: &str) -> Result<RawConfig, String> {
-    let mut plain = String::new();
-    let mut stripped = json_comments::StripComments::new(text.as_bytes());
-    stripped.read_to_string(&mut plain).map_err(|error| error.to_string())?;
-    serde_json::from_str(&plain).map_err(|error| error.to_string())
 }

@@ -18,6 +18,9 @@ pub(super) struct RawApp {
     pub(super) secret: String,
     #[serde(default = "yes")]
     enabled: bool,
+    /// Whether clients have to come over TLS.
+    #[serde(default)]
+    force_tls: bool,
     /// Connections at a time.
     #[serde(default)]
     max_connections: Option<NonZeroU64>,
@@ -127,6 +130,7 @@ impl RawApp {
     fn policy(&self) -> Result<Policy, String> {
         Ok(Policy {
             enabled: self.enabled,
+            force_tls: self.force_tls,
             max_connections: self.max_connections,
             allowed_origins: self.allowed_origins.clone(),
             features: Features {

@@ -87,6 +87,51 @@ fn the_apps_server_is_told_when_a_user_stays_away() {
     assert_eq!(*house.notices.0.lock(), told);
 }
 
+// Pusher documents, "Webhooks": `member_removed` for everybody who has left. A channel that was made in the very millisecond in
+// which it emptied is let go before it is time to look at those who left, so they are told of with it, and once.
+#[test]
+fn who_left_in_the_moment_in_which_the_channel_emptied_is_told_of() {
+    let mut house = house();
+    let (a, b) = (house.add(0, 1), house.add(1, 2));
+    house.join_as(0, a, "presence-x", Some("1")).expect("there is room");
+    house.join_as(1, b, "presence-x", Some("2")).expect("there is room");
+    house.leave(1, b, "presence-x");
+    house.leave(0, a, "presence-x");
+    house.hub.sweep(HOLD_MS - 1);
+    let mut told = ["channel_occupied", "member_added", "member_added"]
+        .map(|name| format!("{name} presence-x"))
+        .to_vec();
+    assert_eq!(*house.notices.0.lock(), told);
+    house.hub.sweep(HOLD_MS);
+    told.extend(["member_removed", "member_removed", "channel_vacated"].map(|name| format!("{name} presence-x")));
+    assert_eq!(*house.notices.0.lock(), told);
+    house.hub.sweep(10 * HOLD_MS);
+    assert_eq!(*house.notices.0.lock(), told, "nobody leaves twice");
+    assert_eq!(house.hub.channel_count(), 0);
+}
+
+// The same when the last of them leaves a moment later: each is told of at the own time, the channel at the end.
+#[test]
+fn who_left_moments_before_the_channel_emptied_is_told_of() {
+    let mut house = house();
+    let (a, b) = (house.add(0, 1), house.add(0, 2));
+    house.join_as(0, a, "presence-x", Some("1")).expect("there is room");
+    house.join_as(0, b, "presence-x", Some("2")).expect("there is room");
+    house.leave(0, b, "presence-x");
+    house.now_ms = 1;
+    house.leave(0, a, "presence-x");
+    let removed = |house: &House| {
+        let told = house.notices.0.lock();
+        ["member_removed", "channel_vacated"].map(|name| told.iter().filter(|line| line.starts_with(name)).count())
+    };
+    house.hub.sweep(HOLD_MS);
+    assert_eq!(removed(&house), [1, 0]);
+    house.hub.sweep(HOLD_MS + 1);
+    assert_eq!(removed(&house), [2, 1]);
+    house.hub.sweep(10 * HOLD_MS);
+    assert_eq!(removed(&house), [2, 1]);
+}
+
 #[test]
 fn watchers_hear_of_users_and_terminated_users_are_closed() {
     let mut house = house();

@@ -32,6 +32,11 @@ impl<'a> Incoming<'a> {
         &self.event
     }
 
+    /// Whether it says no more than that the client is there.
+    pub(super) fn is_sign_of_life(&self) -> bool {
+        matches!(&*self.event, "pusher:ping" | "pusher:pong")
+    }
+
     pub(super) fn channel(&self) -> Option<&str> {
         self.channel.as_deref()
     }

@@ -5,6 +5,7 @@
 //! by their event and what matters in them.
 
 mod events;
+mod idle;
 mod mistakes;
 mod presence;
 mod users;
