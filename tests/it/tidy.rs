@@ -22,12 +22,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("host/protocol", &[]),
     ("host/protocol/fuzz", &["jackfield-protocol"]),
     ("host/hub", &["jackfield-protocol"]),
-    ("host/wasm", &["jackfield-hub", "jackfield-protocol"]),
+    ("host/links", &[]),
+    ("host/wasm", &["jackfield-hub", "jackfield-links", "jackfield-protocol"]),
     ("host/stores", &["jackfield-hub", "jackfield-protocol"]),
     (
         "host/server",
         &[
             "jackfield-hub",
+            "jackfield-links",
             "jackfield-protocol",
             "jackfield-stores",
             "jackfield-wasm",

@@ -3,8 +3,10 @@
 use serde_json::{Value, json};
 
 use crate::harness::client::Client;
+use crate::harness::http::Keys;
 use crate::harness::node::Node;
 use crate::harness::server::{Server, Setup};
+use crate::harness::wait::until;
 
 /// A receiver that answers with these statuses first, and a server that tells it.
 async fn scene(statuses: &[&str], secret: &str) -> (Node, Server) {
@@ -189,3 +191,49 @@ async fn each_endpoint_is_told_its_own() {
     }
     assert!(!receiver.saw(&json!({ "saw": "webhook" })), "somebody was told more");
 }
+
+// SECURITY.md: an app's webhooks are no way into the operator's own network. In development mode the receiver is on the same
+// machine, so this is about production.
+#[tokio::test]
+async fn a_private_receiver_is_told_only_where_the_operator_says_so() {
+    let Keys { id, key, secret } = APP;
+    for host in ["127.0.0.1", "localhost", "0x7f.1"] {
+        let mut receiver = Node::start("receiver", &[key, secret]);
+        let port = receiver.sees(&json!({ "saw": "listening" })).await["port"].clone();
+        let setup = |text: &str| {
+            Setup::default().production().config(text).config(&format!(
+                "[[apps]]\nid = \"{id}\"\nkey = \"{key}\"\nsecret = \"{secret}\"\n\
+                 [[apps.webhooks]]\nurl = \"http://{host}:{port}/hooks?token=hidden\""
+            ))
+        };
+        let guarded = setup("").start().await;
+        let mut client = Client::connect_as(guarded.port, key).await;
+        client.subscribe("room").await;
+        let errors = until("the log to say what to set", async || {
+            let errors = guarded.errors();
+            errors
+                .contains("`webhooks.allow_private_addresses = true`")
+                .then_some(errors)
+        })
+        .await;
+        // What is meant by a name may change; what is meant by an address does not.
+        let verdict = if host == "localhost" { "sent again" } else { "given up" };
+        assert!(
+            errors.contains(verdict) && errors.contains(&format!("{port}")),
+            "{errors}"
+        );
+        assert!(!errors.contains("hidden"), "a token stays where it was: {errors}");
+
+        let open = setup("webhooks.allow_private_addresses = true").start().await;
+        let mut client = Client::connect_as(open.port, key).await;
+        client.subscribe("next").await;
+        assert_eq!(told(&mut receiver, "next").await["valid"], true);
+        assert!(!receiver.saw(&json!({ "saw": "webhook" })), "the first server told it");
+    }
+}
+
+const APP: Keys = Keys {
+    id: "7",
+    key: "seven",
+    secret: "the secret of seven",
+};

@@ -18,6 +18,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Body, Method};
 
 pub use address::Address;
+pub use headers::check_headers;
 pub use places::Places;
 
 use resolver::{NotPublic, Resolver};
@@ -185,7 +186,7 @@ fn chain(error: &(dyn Error + 'static)) -> String {
 }
 
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |error: &&'a (dyn Error + 'static)| (*error).source())
+    std::iter::successors(Some(error), |&error| error.source())
 }
 
 /// The largest body, of requests and of answers: many at once must fit into memory.

@@ -78,6 +78,7 @@ pub fn assemble(config: Config, background: &Runtime) -> Result<Server, StartErr
         registry,
         notices,
         batching: config.batching,
+        private_webhooks: config.private_webhooks,
         node: config.node,
         path_prefix: config.path_prefix,
         external_path_prefix: config.external_path_prefix,

@@ -52,6 +52,8 @@ pub struct Config {
     pub apps: Vec<App>,
     /// How notices are gathered into webhooks.
     pub batching: Batching,
+    /// Whether webhooks may go to addresses that are not public.
+    pub private_webhooks: bool,
     /// Headers of handshakes and requests that auth plugins see, in lower case.
     pub seen_headers: Vec<String>,
     /// The largest message of a client.
@@ -175,6 +177,8 @@ fn meant(raw: RawConfig) -> Result<Config, String> {
         },
         apps,
         batching: batching(raw.webhooks.batching),
+        // Whoever tries things out has the receiver on the same machine.
+        private_webhooks: raw.webhooks.allow_private_addresses || development,
         seen_headers: raw.auth.headers.iter().map(|name| name.to_ascii_lowercase()).collect(),
         max_message_bytes: raw.websocket_max_payload_kb.get() * 1_024,
         connect_rule: raw.rate_limiter.websocket_rate_limit.map(rule),

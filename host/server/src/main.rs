@@ -64,7 +64,6 @@ fn main() -> ExitCode {
 }
 
 fn serve(args: ServeArgs) -> anyhow::Result<()> {
-    use_ring();
     let overrides = Overrides {
         file: args.config.or_else(config::default_file),
         port: args.port,
@@ -91,7 +90,6 @@ fn serve(args: ServeArgs) -> anyhow::Result<()> {
 }
 
 fn send(args: PublishArgs) -> anyhow::Result<()> {
-    use_ring();
     background()?.block_on(publish(args))
 }
 
@@ -112,12 +110,6 @@ async fn told_to_stop() -> std::io::Result<()> {
         _ = interrupt.recv() => {}
     }
     Ok(())
-}
-
-/// TLS for webhooks and `publish` is rustls with *ring*, whichever other crates are linked.
-fn use_ring() {
-    // Fails only if one was chosen before, and nobody else chooses.
-    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place where the environment is read")]

@@ -1,8 +1,9 @@
 //! `jackfield publish`: one signed event over the HTTP API, for trying things out and for scripts.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
+use jackfield_links::http::{HttpClient, Places, Request};
 use jackfield_protocol::signature::{self, Credentials};
 use serde_json::json;
 
@@ -46,14 +47,19 @@ pub async fn publish(args: PublishArgs) -> anyhow::Result<()> {
     };
     let query = signature::sign_api_request(credentials, "POST", &path, body.as_bytes(), now);
     let url = format!("{}{path}?{query}", args.url.trim_end_matches('/'));
-    let request = reqwest::Client::new()
-        .post(url)
-        .header("content-type", "application/json")
-        .body(body);
-    // The signed address stays out of messages.
-    let response = request.send().await.map_err(reqwest::Error::without_url)?;
-    let status = response.status();
-    let answer = response.text().await.unwrap_or_default();
-    anyhow::ensure!(status.is_success(), "the server answered {status}: {answer}");
+    // Wherever whoever types it says.
+    let client = HttpClient::new(Places::anywhere(true), PATIENCE).map_err(anyhow::Error::msg)?;
+    let request = Request {
+        method: "POST".to_owned(),
+        url,
+        headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+        body: body.into_bytes(),
+    };
+    let response = client.send(request).await?;
+    let (status, answer) = (response.status, String::from_utf8_lossy(&response.body));
+    anyhow::ensure!((200..300).contains(&status), "the server answered {status}: {answer}");
     Ok(())
 }
+
+/// How long the server may take.
+const PATIENCE: Duration = Duration::from_secs(30);

@@ -19,6 +19,8 @@ pub(crate) struct Shared {
     pub(crate) registry: Registry,
     pub(crate) notices: Arc<NoticeStore>,
     pub(crate) batching: Batching,
+    /// Whether webhooks may go to addresses that are not public.
+    pub(crate) private_webhooks: bool,
     /// This instance's name.
     pub(crate) node: String,
     /// What stands in front of every path: empty, or `/a/b`.

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use jackfield_hub::App;
 use jackfield_hub::doors::{Notice, WebhookCall, WebhookSink};
+use jackfield_links::http::{Address, HttpClient, HttpError, MAX_BODY_BYTES, Places, Request};
 use jackfield_stores::NoticeStore;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -18,7 +18,7 @@ use crate::shared::Shared;
 
 /// Sends webhooks until the runtime ends.
 pub(crate) async fn run(shared: Arc<Shared>, queue: Arc<NoticeStore>, sink: Arc<dyn WebhookSink>) {
-    let client = match client() {
+    let client = match HttpClient::new(Places::anywhere(shared.private_webhooks), ATTEMPT) {
         Ok(client) => client,
         Err(error) => return tracing::error!(%error, "webhooks cannot be sent: the HTTP client does not start"),
     };
@@ -32,9 +32,11 @@ pub(crate) async fn run(shared: Arc<Shared>, queue: Arc<NoticeStore>, sink: Arc<
         let Some(app) = shared.apps.by_id(&notices[0].app) else {
             continue;
         };
-        for call in prepare(sink.as_ref(), &app, &notices).await {
-            let (client, app) = (Arc::clone(&client), Arc::clone(&app));
-            sending.spawn(async move { client.send(&app, &call).await });
+        for portion in portions(&notices) {
+            for call in prepare(sink.as_ref(), &app, portion).await {
+                let (client, app) = (Arc::clone(&client), Arc::clone(&app));
+                sending.spawn(async move { client.send(&app, &call).await });
+            }
         }
         // Takes the finished ones off; when too many wait for their receivers, the queue fills instead.
         while sending.try_join_next().is_some() || sending.len() >= PENDING {
@@ -62,61 +64,91 @@ async fn prepare(sink: &dyn WebhookSink, app: &Arc<App>, notices: &[Notice]) -> 
     }
 }
 
+/// The notices in as few portions as fit into a request each.
+fn portions(notices: &[Notice]) -> Vec<&[Notice]> {
+    let (mut portions, mut start, mut bytes) = (Vec::new(), 0, 0);
+    for (at, notice) in notices.iter().enumerate() {
+        bytes += notice.event.len();
+        if bytes > PORTION_BYTES && at > start {
+            portions.push(&notices[start..at]);
+            (start, bytes) = (at, notice.event.len());
+        }
+    }
+    portions.push(&notices[start..]);
+    portions
+}
+
 /// Sends requests, a bounded number at a time.
 struct Sender {
-    client: reqwest::Client,
+    client: HttpClient,
     /// Held for an attempt, not for the pauses between: receivers that are away must not keep others waiting.
     room: Semaphore,
 }
 
+/// An attempt came to nothing.
+struct Failure {
+    why: String,
+    /// Whether every other attempt would fail as well.
+    lasts: bool,
+}
+
 impl Sender {
     async fn send(&self, app: &App, call: &WebhookCall) {
+        // Of the address what is no secret: many hooks have a token in their path.
+        let address = Address::parse(&call.url);
+        let place = address.as_ref().map(Address::to_string).unwrap_or_default();
         let mut patience = Patience::new();
         loop {
-            let Err(failure) = self.attempt(app, call).await else {
+            let Err(Failure { why, lasts }) = self.attempt(app, call).await else {
                 return;
             };
-            if !patience.wait().await {
-                return tracing::error!(app = %app.id, url = call.url, failure, "a webhook is given up");
+            if lasts || !patience.wait().await {
+                return tracing::error!(app = %app.id, place, failure = why, "a webhook is given up");
             }
-            tracing::warn!(app = %app.id, url = call.url, failure, "a webhook is sent again");
+            tracing::warn!(app = %app.id, place, failure = why, "a webhook is sent again");
         }
     }
 
-    async fn attempt(&self, app: &App, call: &WebhookCall) -> Result<(), String> {
-        let mut headers = HeaderMap::new();
-        for (name, value) in &call.headers {
-            insert(&mut headers, name, value)?;
-        }
+    async fn attempt(&self, app: &App, call: &WebhookCall) -> Result<(), Failure> {
+        let mut headers = call.headers.clone();
         if let Some(name) = &call.signature_header {
-            insert(&mut headers, name, &app.sign(&call.body))?;
+            headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+            headers.push((name.clone(), app.sign(&call.body)));
         }
-        let _room = self.room.acquire().await.map_err(|error| error.to_string())?;
-        let request = self.client.post(&call.url).headers(headers).body(call.body.clone());
-        let response = request.send().await.map_err(|error| error.without_url().to_string())?;
-        let status = response.status();
-        if status.is_success() {
-            Ok(())
-        } else {
-            Err(format!("answered {status}"))
+        let request = Request {
+            method: "POST".to_owned(),
+            url: call.url.clone(),
+            headers,
+            body: call.body.clone(),
+        };
+        let _room = self.room.acquire().await.expect("nobody closes it");
+        match self.client.send(request).await {
+            Ok(response) if (200..300).contains(&response.status) => Ok(()),
+            Ok(response) => Err(Failure {
+                why: format!("answered {}", response.status),
+                lasts: false,
+            }),
+            Err(error) => Err(failure(error, call)),
         }
     }
 }
 
-fn insert(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), String> {
-    let wrong = || format!("the plugin's header `{name}` cannot be sent");
-    let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?;
-    headers.insert(header, HeaderValue::from_str(value).map_err(|_| wrong())?);
-    Ok(())
-}
-
-fn client() -> reqwest::Result<reqwest::Client> {
-    reqwest::Client::builder()
-        .user_agent(concat!("jackfield/", env!("CARGO_PKG_VERSION")))
-        .timeout(ATTEMPT)
-        // A redirect could lead where the operator did not mean to send anything.
-        .redirect(reqwest::redirect::Policy::none())
-        .build()
+fn failure(error: HttpError, call: &WebhookCall) -> Failure {
+    let hint = match error {
+        HttpError::Denied(_) => "; `webhooks.allow_private_addresses = true` lets webhooks go there",
+        _ => "",
+    };
+    let lasts = match error {
+        // What a name means may change.
+        HttpError::Denied(_) => !Address::parse(&call.url).is_ok_and(|address| address.is_name()),
+        // If it is the answer that is too large, the receiver has the request.
+        HttpError::Malformed(_) | HttpError::TooLarge => true,
+        HttpError::Unreachable(_) | HttpError::TimedOut => false,
+    };
+    Failure {
+        why: format!("{error}{hint}"),
+        lasts,
+    }
 }
 
 /// How long to go on, and how long to pause before the next try.
@@ -148,6 +180,8 @@ impl Patience {
 const PENDING: usize = 8_192;
 /// Requests on their way at once.
 const IN_FLIGHT: usize = 64;
+/// Bytes of events in one request: half of what a request may have, for what the plugin writes around them.
+const PORTION_BYTES: usize = MAX_BODY_BYTES / 2;
 /// How long one attempt may take.
 const ATTEMPT: Duration = Duration::from_secs(10);
 /// Pusher repeats webhooks for five minutes.
@@ -156,3 +190,30 @@ const GIVE_UP: Duration = Duration::from_secs(300);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_is_divided_into_requests_that_can_be_sent() {
+        let notice = |bytes: usize| Notice {
+            id: String::new(),
+            app: String::new(),
+            name: "client_event",
+            channel: String::new(),
+            event: "x".repeat(bytes),
+            time_ms: 0,
+        };
+        for (bytes, wanted) in [
+            (vec![1], vec![1]),
+            (vec![PORTION_BYTES, 1], vec![1, 1]),
+            (vec![PORTION_BYTES / 2; 5], vec![2, 2, 1]),
+            (vec![1, PORTION_BYTES + 1, 1, 1], vec![1, 1, 2]),
+        ] {
+            let notices: Vec<Notice> = bytes.into_iter().map(notice).collect();
+            let lengths: Vec<usize> = portions(&notices).into_iter().map(<[Notice]>::len).collect();
+            assert_eq!(lengths, wanted);
+        }
+    }
+}

@@ -74,7 +74,8 @@ fn quoted(source: &str) -> impl Iterator<Item = (String, String)> {
 const TABLE: &str = "host/docs/conformance.md";
 
 /// Where rules are quoted.
-const FOLDERS: [&str; 5] = [
+const FOLDERS: [&str; 6] = [
+    "host/links/src",
     "host/protocol/src",
     "host/hub/src",
     "host/server/src",

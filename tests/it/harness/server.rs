@@ -287,7 +287,8 @@ impl Server {
         self.child.try_wait().expect("its state is known").is_none()
     }
 
-    fn errors(&self) -> String {
+    /// What it wrote on its standard error so far.
+    pub(crate) fn errors(&self) -> String {
         fs::read_to_string(self.folder.path().join(ERRORS)).unwrap_or_default()
     }
 }

@@ -4,15 +4,23 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::HttpError;
 
+/// Whether a request could have these headers.
+///
+/// # Errors
+/// As [`super::HttpClient::send`] would give them.
+pub fn check_headers(headers: &[(String, String)]) -> Result<(), HttpError> {
+    checked(headers).map(drop)
+}
+
 /// The headers as they will be sent.
 ///
 /// # Errors
 /// [`HttpError::Malformed`] with the name of the first that cannot be; never with its value.
 pub(super) fn checked(headers: &[(String, String)]) -> Result<HeaderMap, HttpError> {
-    let mut map = HeaderMap::with_capacity(headers.len().min(MAX_HEADERS));
     if headers.len() > MAX_HEADERS {
         return Err(HttpError::TooLarge);
     }
+    let mut map = HeaderMap::with_capacity(headers.len());
     for (name, value) in headers {
         let wrong = |why: &str| HttpError::Malformed(format!("the header `{}` {why}", name.escape_default()));
         let known = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong("has a name that is none"))?;

@@ -69,33 +69,36 @@ impl Places {
 
 impl Place {
     fn parse(entry: &str) -> Result<Self, String> {
-        let wrong = |why: &str| {
+        let wrong = |shown: &str, why: &str| {
             format!(
-                "`{entry}` {why}; a place is http:// or https://, a host, perhaps a port and a path, such as https://auth.example.org/hooks"
+                "`{shown}`: {why}; a place is http:// or https://, a host, perhaps a port and a path, \
+                 such as https://auth.example.org/hooks"
             )
         };
-        // The error quotes the entry, so a password must not get that far.
-        let address = Address::parse(entry).map_err(|error| match entry.contains('@') {
-            true => {
-                "a place that may be reached has an `@`: user names and passwords are not part of a place".to_owned()
-            }
-            false => wrong(&error.to_string()),
+        let address = Address::parse(entry).map_err(|error| {
+            // There may be a password in it.
+            let shown = if entry.contains('@') { "an entry with @" } else { entry };
+            wrong(shown, &error.to_string())
         })?;
+        let wrong = |why: &str| wrong(entry, why);
         if address.has_more_than_path() {
-            return Err(wrong("has a query or fragment"));
+            return Err(wrong("it has a query or fragment"));
         }
         if address.host().contains('*') || address.path().contains('*') {
-            return Err(wrong("has a `*`, which stands for nothing here"));
+            return Err(wrong("it has a `*`, which stands for nothing here"));
         }
         if !is_plain(address.path()) {
-            return Err(wrong("has a path that servers read in different ways"));
+            return Err(wrong("it has a path that servers read in different ways"));
         }
-        let path = address.path().trim_matches('/');
-        let path = path
-            .split('/')
-            .filter(|_| !path.is_empty())
-            .map(str::to_owned)
-            .collect();
+        let path = match address.path().strip_prefix('/').unwrap_or_default() {
+            "" => Vec::new(),
+            path => path
+                .strip_suffix('/')
+                .unwrap_or(path)
+                .split('/')
+                .map(str::to_owned)
+                .collect(),
+        };
         Ok(Self { address, path })
     }
 
@@ -113,13 +116,10 @@ impl Place {
 /// leave out what follows a semicolon.
 fn is_plain(path: &str) -> bool {
     let path = path.to_ascii_lowercase();
-    let ambiguous = ["%2f", "%5c", "%25", "\\"].iter().any(|escape| path.contains(escape));
-    let climbs = path.split('/').any(|segment| {
-        let name = segment.split([';', '?']).next().unwrap_or_default();
-        matches!(
-            name.replace("%2e", ".").replace("%3b", ";").split(';').next(),
-            Some("." | "..")
-        )
-    });
+    let ambiguous = ["%2f", "%5c", "%25"].iter().any(|escape| path.contains(escape));
+    let unescaped = path.replace("%2e", ".").replace("%3b", ";");
+    let climbs = unescaped
+        .split('/')
+        .any(|segment| matches!(segment.split(';').next(), Some("." | "..")));
     !ambiguous && !climbs
 }

@@ -97,6 +97,8 @@ pub(super) struct RawRule {
 pub(super) struct RawWebhooks {
     pub(super) plugin: String,
     pub(super) batching: RawBatching,
+    /// Whether they may go to addresses that are not public.
+    pub(super) allow_private_addresses: bool,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -178,6 +180,7 @@ impl Default for RawWebhooks {
         Self {
             plugin: "webhook-http".to_owned(),
             batching: RawBatching::default(),
+            allow_private_addresses: false,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
 use jackfield_hub::{App, Endpoint, Policy, Rules, Secret, per_second};
+use jackfield_links::http::{Address, check_headers};
 use jackfield_protocol::pusher::api::PublishLimits;
 use jackfield_protocol::pusher::session::{Features, Limits};
 use serde::Deserialize;
@@ -171,29 +172,25 @@ impl RawApp {
 
 impl RawWebhook {
     fn meant(&self, app: &str) -> Result<Endpoint, String> {
-        if !self.url.starts_with("http://") && !self.url.starts_with("https://") {
-            return Err(format!(
-                "apps: webhook `{}` of app `{app}` must begin with http:// or https://",
-                self.url
-            ));
-        }
+        // Messages show scheme, host and port alone: many hooks have a token in their path.
+        let address = Address::parse(&self.url)
+            .map_err(|error| format!("apps: a webhook of app `{app}` has a `url` that cannot be used: {error}"))?;
+        let wrong = |what: String| format!("apps: webhook {address} of app `{app}` {what}");
         if let Some(name) = self.event_types.iter().find(|name| !NOTICES.contains(&name.as_str())) {
             let known = NOTICES.join(", ");
-            return Err(format!(
-                "apps: webhook `{}` of app `{app}` wants `{name}`; there are {known}",
-                self.url
-            ));
+            return Err(wrong(format!("wants `{name}`; there are {known}")));
         }
-        let headers = self
-            .headers
-            .iter()
-            .map(|(name, value)| (name.to_ascii_lowercase(), value.clone()));
+        let headers = self.headers.iter();
+        let headers: Vec<_> = headers
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.clone()))
+            .collect();
+        check_headers(&headers).map_err(|error| wrong(format!("has `headers` that cannot be sent: {error}")))?;
         Ok(Endpoint {
             url: self.url.clone(),
             events: self.event_types.clone(),
             channel_starts_with: self.filter.channel_name_starts_with.clone(),
             channel_ends_with: self.filter.channel_name_ends_with.clone(),
-            headers: headers.collect(),
+            headers,
         })
     }
 }

@@ -83,7 +83,22 @@ fn mistakes_are_named() {
         (
             "toml",
             app("[[apps.webhooks]]\nurl = \"ftp://x\""),
-            &["ftp://x", "http://"],
+            &["app `7`", "`url`", "http://"],
+        ),
+        (
+            "toml",
+            app("[[apps.webhooks]]\nurl = \"https://ann:hidden@x.example/\""),
+            &["app `7`", "`url`", "use a header"],
+        ),
+        (
+            "toml",
+            app("[[apps.webhooks]]\nurl = \"https://x.example/hidden\"\nheaders = { Host = \"y\" }"),
+            &["app `7`", "https://x.example:443", "`host`", "set by the host"],
+        ),
+        (
+            "toml",
+            app("[[apps.webhooks]]\nurl = \"https://x.example/hidden\"\nheaders = { x = \"hidden\\n\" }"),
+            &["app `7`", "`x`", "cannot be sent"],
         ),
         ("yaml", String::new(), &[".toml, .json"]),
     ];
@@ -95,6 +110,8 @@ fn mistakes_are_named() {
                 "{text:?} gave {message:?}, which lacks {part:?}"
             );
         }
+        // toml quotes the line that it does not understand; these it does.
+        assert!(!message.contains("hidden"), "{message:?} tells a secret");
     }
 }
 
@@ -128,6 +145,19 @@ fn the_development_app_exists_in_development_only() {
     let config = Config::load(overrides, |_| None).expect("good");
     assert_eq!(config.apps[0].id.as_ref(), "1001");
     assert!(Config::load(Overrides::default(), |_| None).is_err());
+}
+
+#[test]
+fn webhooks_go_to_private_addresses_in_development_or_when_told() {
+    let told = format!("webhooks.allow_private_addresses = true\n{APP}");
+    for (text, private) in [
+        (APP.to_owned(), false),
+        (told, true),
+        (format!("mode = \"development\"\n{APP}"), true),
+    ] {
+        let config = load("toml", &text, &[]).expect("good");
+        assert_eq!(config.private_webhooks, private, "{text}");
+    }
 }
 
 #[test]
