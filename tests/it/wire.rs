@@ -41,7 +41,7 @@ async fn a_connection_that_cannot_be_is_closed_with_the_reason() {
     for (path, code) in [
         ("/app/no-such-key?protocol=7", 4001),
         ("/ap/app-key?protocol=7", 4005),
-        ("/", 4005),
+        ("/elsewhere", 4005),
         ("/app/app-key?protocol=seven", 4006),
         ("/app/app-key?protocol=4", 4007),
         ("/app/app-key?protocol=8", 4007),

@@ -105,7 +105,7 @@ impl AuthHttp {
 }
 
 fn judge(response: &HttpResponse) -> Verdict {
-    let reply = || serde_json::from_slice::<Reply>(&response.body);
+    let reply = || read(&response.body);
     match response.status {
         200 => match reply() {
             Ok(reply) => allow(reply),
@@ -127,6 +127,14 @@ fn judge(response: &HttpResponse) -> Verdict {
             unavailable()
         }
     }
+}
+
+/// An object; serde would take a list for one as well.
+fn read(body: &[u8]) -> Result<Reply, String> {
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err("it is no JSON object".to_owned());
+    }
+    serde_json::from_slice(body).map_err(|error| error.to_string())
 }
 
 fn allow(reply: Reply) -> Verdict {

@@ -1,3 +1,5 @@
+//! The questions that the application gets, and what its answers come to. The host is the double of the SDK.
+
 use jackfield_sdk::host::{HttpError, HttpResponse};
 use jackfield_sdk::{Auth, Grant, Header, Member, SubscribeRequest, Verdict, double};
 use serde_json::{Value, json};

@@ -50,7 +50,10 @@ pub(crate) fn bench(
     arguments: &[String],
     steps: &mut Steps,
 ) -> Result<()> {
-    build(workspace, route, steps)?;
+    let toolchain = steps.run("find a WebAssembly target", || target::prepare(workspace, route))?;
+    let batches = [Batch::defaults(workspace)?, Batch::for_tests(workspace)?];
+    plugins::build(&toolchain, &batches, steps)?;
+    build_host(workspace, steps)?;
     steps.command(
         "compile the bench",
         workspace.host_cargo("build", &["--bin", "jackfield-bench"]),

@@ -1,6 +1,6 @@
 //! What Jackfield costs, each figure beside a baseline of the same run.
 //!
-//! `doors` times one call through each door. `fanout` and `idle` start the real server and the *floor*, a bare loop
+//! `doors` times one call through each door, `plugins` what comes before a call. `fanout` and `idle` start the real server and the *floor*, a bare loop
 //! that writes the same bytes to as many sockets without protocol, plugins or hub, and compare CPU time and memory as the
 //! kernel accounts for them. `floor` is that loop; the others start it.
 
@@ -8,6 +8,7 @@ mod doors;
 mod fanout;
 mod floor;
 mod idle;
+mod plugins;
 mod process;
 mod subscribers;
 
@@ -25,6 +26,8 @@ struct Cli {
 enum What {
     /// One call through each door.
     Doors,
+    /// Loading a plugin, and the memory of an instance.
+    Plugins,
     /// CPU seconds per million deliveries, one channel.
     Fanout(fanout::FanoutArgs),
     /// Memory per idle subscribed connection.
@@ -42,11 +45,13 @@ enum What {
 fn main() -> anyhow::Result<()> {
     match Cli::parse().what {
         Some(What::Doors) => doors::run(),
+        Some(What::Plugins) => plugins::run(),
         Some(What::Fanout(args)) => fanout::run(&args),
         Some(What::Idle(args)) => idle::run(&args),
         Some(What::Floor { port, bytes }) => floor::run(port, bytes),
         None => {
             doors::run()?;
+            plugins::run()?;
             fanout::run(&fanout::FanoutArgs::parse_from([""]))?;
             idle::run(&idle::IdleArgs::parse_from([""]))
         }
