@@ -2,14 +2,13 @@
 //!
 //! The secret can be used (to check and to make signatures) but not read: no method returns it, and `Debug` hides it.
 
-use std::fmt;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jackfield_protocol::pusher::api::PublishLimits;
 use jackfield_protocol::pusher::session::{Features, Limits};
-use jackfield_protocol::signature;
+use jackfield_protocol::signature::SigningKey;
 
 use crate::doors::Rule;
 use crate::seats::{Seat, Seats};
@@ -83,8 +82,8 @@ pub struct Endpoint {
 }
 
 /// A secret that signs and verifies, and is never shown.
-#[derive(Clone)]
-pub struct Secret(Arc<str>);
+#[derive(Clone, Debug)]
+pub struct Secret(SigningKey);
 
 /// The table of apps. Look-ups are on the path of every handshake and every HTTP request: they do not wait.
 pub trait Apps: Send + Sync {
@@ -167,12 +166,12 @@ impl App {
 
     /// Whether `signature` is the hexadecimal HMAC-SHA256 of `message` under this app's secret. Constant time.
     pub fn verify(&self, message: &[u8], signature: &str) -> bool {
-        signature::verify(self.secret.0.as_bytes(), message, signature)
+        self.secret.0.verify(message, signature)
     }
 
     /// The hexadecimal HMAC-SHA256 of `message` under this app's secret.
     pub fn sign(&self, message: &[u8]) -> String {
-        signature::hmac_sha256_hex(self.secret.0.as_bytes(), message)
+        self.secret.0.sign_hex(message)
     }
 }
 
@@ -187,13 +186,7 @@ impl Endpoint {
 impl Secret {
     /// Wraps a secret as it stands in the configuration.
     pub fn new(text: &str) -> Self {
-        Self(text.into())
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[secret]")
+        Self(SigningKey::new(text.as_bytes()))
     }
 }
 
@@ -230,6 +223,6 @@ mod tests {
 
     #[test]
     fn debug_hides_the_secret() {
-        assert_eq!(format!("{:?}", Secret::new("hunter2")), "[secret]");
+        assert_eq!(format!("{:?}", Secret::new("hunter2")), "Secret([secret])");
     }
 }

@@ -5,18 +5,43 @@
 //!
 //! Only lower-case hex of exact length passes as a signature, so that one claim has one spelling.
 
+use std::fmt;
+
 use hmac::{Hmac, KeyInit, Mac};
 use md5::{Digest, Md5};
 use sha2::Sha256;
 
-/// HMAC-SHA256 of `message`, as 64 lower-case hex digits.
-pub fn hmac_sha256_hex(secret: &[u8], message: &[u8]) -> String {
-    hex(&keyed(secret, message).finalize().into_bytes())
+/// A secret, made ready to sign and verify with HMAC-SHA256. Making it costs as much as a signature, so keep it. Never shown.
+#[derive(Clone)]
+pub struct SigningKey(Hmac<Sha256>);
+
+impl SigningKey {
+    /// The key of a secret of any length.
+    pub fn new(secret: &[u8]) -> Self {
+        Self(Hmac::new_from_slice(secret).expect("HMAC takes keys of any length"))
+    }
+
+    /// HMAC-SHA256 of `message`, as 64 lower-case hex digits.
+    pub fn sign_hex(&self, message: &[u8]) -> String {
+        hex(&self.over(message).finalize().into_bytes())
+    }
+
+    /// Whether `signature_hex` is the HMAC-SHA256 of `message`. Takes the same time wherever a wrong one differs.
+    pub fn verify(&self, message: &[u8], signature_hex: &str) -> bool {
+        unhex(signature_hex).is_some_and(|signature| self.over(message).verify_slice(&signature).is_ok())
+    }
+
+    fn over(&self, message: &[u8]) -> Hmac<Sha256> {
+        let mut mac = self.0.clone();
+        mac.update(message);
+        mac
+    }
 }
 
-/// Whether `signature_hex` is the HMAC-SHA256 of `message`. Takes the same time wherever a wrong one differs.
-pub fn verify(secret: &[u8], message: &[u8], signature_hex: &str) -> bool {
-    unhex(signature_hex).is_some_and(|signature| keyed(secret, message).verify_slice(&signature).is_ok())
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("[secret]")
+    }
 }
 
 /// MD5 of `bytes`, as 32 lower-case hex digits. For `body_md5` alone: it guards against mistakes, not attackers.
@@ -67,16 +92,10 @@ pub fn sign_api_request(app: Credentials<'_>, method: &str, path: &str, body: &[
     if !body.is_empty() {
         pairs.push(("body_md5", md5_hex(body)));
     }
-    let signature = hmac_sha256_hex(app.secret, api_string_to_sign(method, path, &pairs).as_bytes());
+    let signature = SigningKey::new(app.secret).sign_hex(api_string_to_sign(method, path, &pairs).as_bytes());
     pairs.push(("auth_signature", signature));
     let query: Vec<String> = pairs.iter().map(|(key, value)| format!("{key}={value}")).collect();
     query.join("&")
-}
-
-fn keyed(secret: &[u8], message: &[u8]) -> Hmac<Sha256> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes keys of any length");
-    mac.update(message);
-    mac
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -112,7 +131,7 @@ const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 #[cfg(test)]
 mod tests {
-    use super::{Credentials, api_string_to_sign, hmac_sha256_hex, md5_hex, sha256_hex, sign_api_request, verify};
+    use super::{Credentials, SigningKey, api_string_to_sign, md5_hex, sha256_hex, sign_api_request};
 
     const KEY: &str = "278d425bdf160c739803";
     const SECRET: &[u8] = b"7ad3773142a6692b25b8";
@@ -137,8 +156,9 @@ mod tests {
                 "4708d583dada6a56435fb8bc611c77c359a31eebde13337c16ab43aa6de336ba",
             ),
         ] {
-            assert_eq!(hmac_sha256_hex(SECRET, message.as_bytes()), signature, "{message}");
-            assert!(verify(SECRET, message.as_bytes(), signature), "{message}");
+            let key = SigningKey::new(SECRET);
+            assert_eq!(key.sign_hex(message.as_bytes()), signature, "{message}");
+            assert!(key.verify(message.as_bytes(), signature), "{message}");
         }
     }
 
@@ -157,10 +177,11 @@ mod tests {
             &"é".repeat(32),
             &last_digit_wrong,
         ] {
-            assert!(!verify(SECRET, message, wrong), "{wrong}");
+            assert!(!SigningKey::new(SECRET).verify(message, wrong), "{wrong}");
         }
-        assert!(!verify(b"another secret", message, PRIVATE));
-        assert!(!verify(SECRET, b"1234.1235:private-foobar", PRIVATE));
+        assert!(!SigningKey::new(b"another secret").verify(message, PRIVATE));
+        assert!(!SigningKey::new(SECRET).verify(b"1234.1235:private-foobar", PRIVATE));
+        assert_eq!(format!("{:?}", SigningKey::new(SECRET)), "[secret]");
     }
 
     #[test]

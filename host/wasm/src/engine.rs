@@ -95,12 +95,14 @@ fn tick(pulse: &Weak<Pulse>) {
 }
 
 fn engine() -> wasmtime::Result<Engine> {
+    let threads = thread::available_parallelism().map_or(1, |threads| threads.get() as u32);
+    let instances = INSTANCES + INSTANCES_PER_THREAD * threads;
     let mut pooling = PoolingAllocationConfig::default();
     pooling
-        .total_core_instances(INSTANCES * CORE_INSTANCES)
-        .total_component_instances(INSTANCES)
-        .total_memories(INSTANCES)
-        .total_tables(INSTANCES * CORE_INSTANCES)
+        .total_core_instances(instances * CORE_INSTANCES)
+        .total_component_instances(instances)
+        .total_memories(instances)
+        .total_tables(instances * CORE_INSTANCES)
         .total_stacks(WAITING)
         .max_memory_size(MEMORY_CEILING)
         .table_elements(TABLE_CEILING);
@@ -123,8 +125,10 @@ const TICK: Duration = Duration::from_millis(1);
 /// not sleep between the calls of a server that has something to do.
 const PATIENCE: u32 = 50;
 
-/// Instances of all plugins together. Only address space is reserved for them: 256 × 128 MiB.
-const INSTANCES: u32 = 256;
+/// Instances of all plugins together: those that no thread has for itself (limits by key, adapters, plugins that wait, a version
+/// on its way in or out), and those of each thread. Only address space is reserved for them, 128 MiB each.
+const INSTANCES: u32 = 192;
+const INSTANCES_PER_THREAD: u32 = 16;
 
 /// Core modules that make up one component, on average: a guest and its shims, or an interpreter in many parts.
 const CORE_INSTANCES: u32 = 8;

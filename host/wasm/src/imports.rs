@@ -4,10 +4,9 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use jackfield_protocol::signature;
 use wasmtime::{Result, bail};
 
-use crate::bindings::hot::jackfield::host::{clock, cluster, counters, digest, handshake, log, random, sign};
+use crate::bindings::hot::jackfield::host::{clock, cluster, counters, handshake, log, random};
 use crate::bindings::hot::jackfield::{auth, rate_limit, types, webhook};
 use crate::context::{Context, Identity, Told};
 
@@ -48,26 +47,6 @@ impl random::Host for Context {
             bail!("the system's random source failed: {error}");
         }
         Ok(bytes)
-    }
-}
-
-impl digest::Host for Context {
-    fn sha256(&mut self, data: Vec<u8>) -> Result<String> {
-        Ok(signature::sha256_hex(&data))
-    }
-
-    fn md5(&mut self, data: Vec<u8>) -> Result<String> {
-        Ok(signature::md5_hex(&data))
-    }
-}
-
-impl sign::Host for Context {
-    fn verify(&mut self, app: String, message: Vec<u8>, signature: String) -> Result<bool> {
-        Ok(self
-            .host
-            .apps
-            .by_id(&app)
-            .is_some_and(|app| app.verify(&message, &signature)))
     }
 }
 
@@ -144,7 +123,7 @@ pub(crate) async fn sleep(ms: u32) {
 }
 
 /// Spends one line of this second's allowance; says in the next second how many were lost.
-fn may_log(identity: &Identity) -> bool {
+pub(crate) fn may_log(identity: &Identity) -> bool {
     let most = identity.limits.log_lines;
     let mut allowance = identity.log_lines.lock();
     let now = Instant::now();

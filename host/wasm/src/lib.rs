@@ -14,6 +14,7 @@ mod bindings;
 mod breaker;
 mod context;
 mod engine;
+mod hashing;
 mod http;
 mod imports;
 mod io;

@@ -8,6 +8,7 @@ use wasmtime::component::{Component, HasSelf, Linker};
 
 use crate::bindings::hot::jackfield::{auth, host, rate_limit, types, webhook};
 use crate::context::Context;
+use crate::hashing;
 use crate::http::{self, HTTP};
 use crate::imports;
 use crate::operator::{HostGrant, OperatorFile};
@@ -82,9 +83,9 @@ fn link_all(engine: &Engine, operator: &OperatorFile, door: &str, mode: Mode) ->
     host::log::add_to_linker::<_, Own>(&mut linker, |context| context)?;
     host::clock::add_to_linker::<_, Own>(&mut linker, |context| context)?;
     host::random::add_to_linker::<_, Own>(&mut linker, |context| context)?;
-    host::digest::add_to_linker::<_, Own>(&mut linker, |context| context)?;
+    hashing::link_digest(&mut linker)?;
     if operator.grants.contains(&HostGrant::Sign) {
-        host::sign::add_to_linker::<_, Own>(&mut linker, |context| context)?;
+        hashing::link_sign(&mut linker)?;
     }
     if operator.grants.contains(&HostGrant::Counters) {
         host::counters::add_to_linker::<_, Own>(&mut linker, |context| context)?;

@@ -16,7 +16,7 @@ use wasmtime::Trap;
 
 use crate::breaker::Failure;
 use crate::context::begin_call;
-use crate::imports::count_trap;
+use crate::imports::{count_trap, may_log};
 use crate::io::{self, Fibers};
 use crate::linkers::Mode;
 use crate::plugin::{Door, Live, Plugin, reason};
@@ -130,12 +130,14 @@ impl<D: Door> Plugin<D> {
         self.overdue(failure, format!("was stopped: {}", reason(error)))
     }
 
-    /// Counts and logs that the plugin did not answer; its instance is dropped. The breaker bounds how often that can
-    /// happen, and so what is logged.
+    /// Counts and logs that the plugin did not answer; its instance is dropped. Such lines are the plugin's own as far as
+    /// their number is limited.
     pub(crate) fn overdue(&self, failure: Failure, reason: String) -> DoorError {
         let (plugin, door) = (self.identity.name.as_str(), D::NAME);
         count_trap(&self.identity);
-        tracing::warn!(plugin, door, reason, "a plugin's instance was dropped");
+        if may_log(&self.identity) {
+            tracing::warn!(plugin, door, reason, "a plugin's instance was dropped");
+        }
         if let Some(pause) = self.identity.breaker.failed(failure, Instant::now()) {
             let seconds = pause.as_secs();
             tracing::error!(plugin, door, seconds, "a plugin failed too often and is paused");

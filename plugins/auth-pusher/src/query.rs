@@ -12,17 +12,25 @@ impl<'a> Query<'a> {
     /// Reads a query as it came. An error is for the caller's developer.
     pub(crate) fn parse(raw: &'a str) -> Result<Self, String> {
         // Room for the five `auth_` parameters and a few others, so that the list does not grow by steps.
-        let mut pairs = Vec::with_capacity(8);
+        let mut pairs: Vec<(Cow<'a, str>, Cow<'a, str>)> = Vec::with_capacity(8);
         for pair in raw.split('&').filter(|pair| !pair.is_empty()) {
+            if pairs.len() == PARAMETERS {
+                return Err(format!("more than {PARAMETERS} parameters"));
+            }
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            pairs.push((lower(decode(key)?), decode(value)?));
+            let (key, value) = (lower(decode(key)?), decode(value)?);
+            // Libraries send them sorted but for one, so that most find their place at the end.
+            let place = match pairs.last() {
+                Some((last, _)) if *last >= key => pairs.partition_point(|(known, _)| *known < key),
+                _ => pairs.len(),
+            };
+            // Of two values one would be signed and the other one used.
+            if pairs.get(place).is_some_and(|(known, _)| *known == key) {
+                return Err(format!("the parameter {key} is there twice"));
+            }
+            pairs.insert(place, (key, value));
         }
-        pairs.sort_unstable();
-        // Of two values one would be signed and the other one used.
-        match pairs.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-            Some(twice) => Err(format!("the parameter {} is there twice", twice[0].0)),
-            None => Ok(Self { pairs }),
-        }
+        Ok(Self { pairs })
     }
 
     /// The value of `key`, if there is one.
@@ -77,6 +85,9 @@ fn escaped(digits: &mut impl Iterator<Item = u8>) -> Option<u8> {
     u8::try_from(byte).ok()
 }
 
+/// Parameters of a query. The protocol has a dozen; thousands would be work for whoever does not even know the secret.
+const PARAMETERS: usize = 64;
+
 #[cfg(test)]
 mod tests {
     use std::borrow::Cow;
@@ -130,6 +141,19 @@ mod tests {
                 "{raw}"
             );
         }
+    }
+
+    #[test]
+    fn a_query_has_a_bounded_number_of_parameters() {
+        let query = |count: u32| {
+            (0..count)
+                .rev()
+                .map(|number| format!("k{number}=v"))
+                .collect::<Vec<_>>()
+                .join("&")
+        };
+        assert!(Query::parse(&query(64)).is_ok());
+        assert!(Query::parse(&query(65)).is_err_and(|message| message.contains("more than 64")));
     }
 
     #[test]

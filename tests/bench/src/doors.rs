@@ -29,15 +29,16 @@ const RULE: Rule = Rule {
 /// Prints a table: per door the median and the 99th percentile of one call, with the default plugins; then what a call costs
 /// by itself, in both modes, seen with plugins that have no opinion.
 #[expect(clippy::print_stdout, reason = "the table is what the bench is for")]
-pub(crate) fn run() -> Result<()> {
+pub(crate) fn run(only: &str) -> Result<()> {
+    let table = Table { only };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
         .build()?;
     println!("one call through a door, limits on, {CALLS} calls each: nanoseconds");
     println!("{:<52} {:>8} {:>8}", "door", "p50", "p99");
-    row("(reading the clock, in every figure)", time(|| true)?);
-    defaults(&runtime)?;
+    table.row("(reading the clock, in every figure)", || true)?;
+    defaults(&table, &runtime)?;
     for (guest, mode) in [("misbehave", "hot"), ("stall", "io")] {
         let (apps, client) = client()?;
         let wanted = Wanted {
@@ -50,21 +51,21 @@ pub(crate) fn run() -> Result<()> {
         let (_, claim) = &claims(&client)?[1];
         // The end of the chain refuses what nobody has an opinion on.
         let passed = || matches!(runtime.block_on(authorizer.check(claim).wait()), Ok(Verdict::Refuse(_)));
-        row(
+        table.row(
             &format!("auth: a plugin that passes on a subscription, {mode} mode"),
-            time(passed)?,
-        );
+            passed,
+        )?;
     }
     Ok(())
 }
 
-fn defaults(runtime: &tokio::runtime::Runtime) -> Result<()> {
+fn defaults(table: &Table<'_>, runtime: &tokio::runtime::Runtime) -> Result<()> {
     let (apps, client) = client()?;
     let registry = Registry::load(&wanted()?, apps, runtime.handle().clone()).map_err(|error| anyhow!(error))?;
     let authorizer = registry.authorizer();
     for (name, claim) in claims(&client)? {
         let allowed = || matches!(authorizer.check(&claim), Answer::Ready(Ok(Verdict::Allow(_))));
-        row(name, time(allowed)?);
+        table.row(name, allowed)?;
     }
     let limiter = registry.limiter();
     let question = Question {
@@ -74,7 +75,7 @@ fn defaults(runtime: &tokio::runtime::Runtime) -> Result<()> {
         rule: RULE,
     };
     let allowed = || matches!(limiter.check(&question), Answer::Ready(Ok(decision)) if decision.allowed);
-    row("rate-limit: one publish", time(allowed)?);
+    table.row("rate-limit: one publish", allowed)?;
     let adapter = registry.adapter();
     let topic = Topic::new("1001", &ChannelName::parse("bench")?);
     let frame = Bytes::from(vec![b'x'; 150]);
@@ -88,17 +89,29 @@ fn defaults(runtime: &tokio::runtime::Runtime) -> Result<()> {
         adapter.drive(&Ignored);
         queued
     };
-    row("adapter: publish one envelope of 150 B", time(published)?);
+    table.row("adapter: publish one envelope of 150 B", published)?;
     let sink = registry.webhook_sink();
     let notice = notice();
     let prepared = || matches!(sink.prepare(&client.app, &notice), Answer::Ready(Ok(calls)) if calls.len() == 1);
-    row("webhook: one notice, one endpoint", time(prepared)?);
+    table.row("webhook: one notice, one endpoint", prepared)?;
     Ok(())
 }
 
-#[expect(clippy::print_stdout, reason = "the table is what the bench is for")]
-fn row(name: &str, (median, tail): (u64, u64)) {
-    println!("{name:<52} {median:>8} {tail:>8}");
+/// The rows that are wanted.
+struct Table<'a> {
+    only: &'a str,
+}
+
+impl Table<'_> {
+    /// Times calls and prints what came of it.
+    #[expect(clippy::print_stdout, reason = "the table is what the bench is for")]
+    fn row(&self, name: &str, call: impl FnMut() -> bool) -> Result<()> {
+        if name.contains(self.only) {
+            let (median, tail) = time(call)?;
+            println!("{name:<52} {median:>8} {tail:>8}");
+        }
+        Ok(())
+    }
 }
 
 /// The median and the 99th percentile; every call must do what it is expected to.

@@ -17,19 +17,23 @@ pub(crate) struct Server {
 impl Server {
     /// The real host, with the default plugins and an app as a production one is.
     pub(crate) fn host() -> Result<Self> {
-        let root = root()?;
+        Self::host_with("", &root()?.join("plugins"))
+    }
+
+    /// The same with other plugins and further lines of configuration, which stand in front of the app's.
+    pub(crate) fn host_with(lines: &str, plugins: &Path) -> Result<Self> {
         let port = free_port()?;
         let mut command = Command::new(std::env::current_exe()?.with_file_name("jackfield"));
         let config = std::env::temp_dir().join(format!("jackfield-bench-{port}.toml"));
-        fs::write(&config, APP)?;
+        fs::write(&config, format!("{lines}\n{APP}"))?;
         command
             .args(["serve", "--port", &port.to_string(), "--config"])
             .arg(&config)
             .arg("--plugins")
-            .arg(root.join("plugins"));
+            .arg(plugins);
         command
             .env("METRICS_PORT", free_port()?.to_string())
-            .env("RUST_LOG", "warn");
+            .env("RUST_LOG", "off");
         let server = Self::start(command, port);
         fs::remove_file(config)?;
         server

@@ -54,19 +54,35 @@ pub(crate) async fn subscribe(
     received: Rc<Received>,
     frame: Vec<u8>,
 ) -> Result<()> {
+    let mut stream = open(address).await?;
+    ask(&mut stream, channel).await?;
+    until(&mut stream, SUCCEEDED).await?;
+    count(stream, received, frame);
+    Ok(())
+}
+
+/// Opens a WebSocket. What the server says first is not read.
+pub(crate) async fn open(address: SocketAddr) -> Result<TcpStream> {
     let mut stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
     let request = format!(
         "GET /app/app-key?protocol=7&client=bench&version=1 HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\n\
          Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).await?;
+    Ok(stream)
+}
+
+/// Asks for a channel.
+pub(crate) async fn ask(stream: &mut TcpStream, channel: &str) -> Result<()> {
     let message = format!(r#"{{"event":"pusher:subscribe","data":{{"channel":"{channel}"}}}}"#);
-    stream.write_all(&masked(message.as_bytes())).await?;
+    Ok(stream.write_all(&masked(message.as_bytes())).await?)
+}
+
+/// Reads until `wanted` has come.
+pub(crate) async fn until(stream: &mut TcpStream, wanted: &str) -> Result<()> {
     let mut heard = Vec::new();
-    while !heard
-        .windows(SUCCEEDED.len())
-        .any(|window| window == SUCCEEDED.as_bytes())
-    {
+    while !heard.windows(wanted.len()).any(|window| window == wanted.as_bytes()) {
         let mut bytes = [0; 1_024];
         let read = stream.read(&mut bytes).await?;
         if read == 0 {
@@ -74,7 +90,6 @@ pub(crate) async fn subscribe(
         }
         heard.extend_from_slice(&bytes[..read]);
     }
-    count(stream, received, frame);
     Ok(())
 }
 
@@ -119,7 +134,7 @@ fn check(mut piece: &[u8], frame: &[u8], mut at: usize, received: &Received) -> 
 }
 
 /// A client's text frame with a mask of zeros (RFC 6455 §5.3 asks for a mask, not for a good one). Up to 125 bytes.
-fn masked(text: &[u8]) -> Vec<u8> {
+pub(crate) fn masked(text: &[u8]) -> Vec<u8> {
     let length = u8::try_from(text.len()).expect("a short message") | 0x80;
     [&[0x81, length, 0, 0, 0, 0], text].concat()
 }

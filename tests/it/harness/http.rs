@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use jackfield_protocol::signature::{self, Credentials};
+use jackfield_protocol::signature::{self, Credentials, SigningKey};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -150,7 +150,7 @@ impl Keys {
         ];
         let pairs = [&own[..], more].concat();
         let text = signature::api_string_to_sign("GET", path, &pairs);
-        let signature = signature::hmac_sha256_hex(self.secret.as_bytes(), text.as_bytes());
+        let signature = SigningKey::new(self.secret.as_bytes()).sign_hex(text.as_bytes());
         let query: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
         format!("{path}?{}&auth_signature={signature}", query.join("&"))
     }
@@ -158,7 +158,7 @@ impl Keys {
     /// The `auth` of a subscription.
     pub(crate) fn auth(&self, socket_id: &str, channel: &str) -> String {
         let text = format!("{socket_id}:{channel}");
-        let signature = signature::hmac_sha256_hex(self.secret.as_bytes(), text.as_bytes());
+        let signature = SigningKey::new(self.secret.as_bytes()).sign_hex(text.as_bytes());
         format!("{}:{signature}", self.key)
     }
 
