@@ -12,25 +12,47 @@ impl<'a> Query<'a> {
     /// Reads a query as it came. An error is for the caller's developer.
     pub(crate) fn parse(raw: &'a str) -> Result<Self, String> {
         // Room for the five `auth_` parameters and a few others, so that the list does not grow by steps.
-        let mut pairs: Vec<(Cow<'a, str>, Cow<'a, str>)> = Vec::with_capacity(8);
-        for pair in raw.split('&').filter(|pair| !pair.is_empty()) {
-            if pairs.len() == PARAMETERS {
-                return Err(format!("more than {PARAMETERS} parameters"));
+        let pairs = Vec::with_capacity(8);
+        let mut query = Self { pairs };
+        // Each byte is looked at once: this is the longest loop of a request's authorisation.
+        let (mut begin, mut equals, mut plain) = (0, None, true);
+        for (at, byte) in raw.bytes().chain([b'&']).enumerate() {
+            match byte {
+                b'&' => {
+                    if begin < at {
+                        let split = equals.unwrap_or(at);
+                        query.add(&raw[begin..split], &raw[at.min(split + 1)..at], plain)?;
+                    }
+                    (begin, equals, plain) = (at + 1, None, true);
+                }
+                b'=' if equals.is_none() => equals = Some(at),
+                b'%' | b'+' | b'A'..=b'Z' => plain = false,
+                _ => {}
             }
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let (key, value) = (lower(decode(key)?), decode(value)?);
-            // Libraries send them sorted but for one, so that most find their place at the end.
-            let place = match pairs.last() {
-                Some((last, _)) if *last >= key => pairs.partition_point(|(known, _)| *known < key),
-                _ => pairs.len(),
-            };
-            // Of two values one would be signed and the other one used.
-            if pairs.get(place).is_some_and(|(known, _)| *known == key) {
-                return Err(format!("the parameter {key} is there twice"));
-            }
-            pairs.insert(place, (key, value));
         }
-        Ok(Self { pairs })
+        Ok(query)
+    }
+
+    /// Puts a parameter into its place. `plain`: there is nothing in it to decode or to make lower-case.
+    fn add(&mut self, key: &'a str, value: &'a str, plain: bool) -> Result<(), String> {
+        if self.pairs.len() == PARAMETERS {
+            return Err(format!("more than {PARAMETERS} parameters"));
+        }
+        let (key, value) = match plain {
+            true => (Cow::Borrowed(key), Cow::Borrowed(value)),
+            false => (lower(decode(key)?), decode(value)?),
+        };
+        // Libraries send them sorted but for one, so that most find their place at the end.
+        let place = match self.pairs.last() {
+            Some((last, _)) if *last >= key => self.pairs.partition_point(|(known, _)| *known < key),
+            _ => self.pairs.len(),
+        };
+        // Of two values one would be signed and the other one used.
+        if self.pairs.get(place).is_some_and(|(known, _)| *known == key) {
+            return Err(format!("the parameter {key} is there twice"));
+        }
+        self.pairs.insert(place, (key, value));
+        Ok(())
     }
 
     /// The value of `key`, if there is one.
