@@ -20,6 +20,7 @@ mod first_plugin;
 mod front;
 mod gate;
 mod hostile;
+mod languages;
 mod limits;
 mod misbehave;
 mod names;

@@ -13,12 +13,13 @@ use jackfield_hub::Apps;
 use jackfield_hub::doors::Client;
 use parking_lot::Mutex;
 use rustix::time::{ClockId, clock_gettime};
-use wasmtime::{Store, StoreLimits, StoreLimitsBuilder, UpdateDeadline};
+use wasmtime::{ResourceLimiter, Store, StoreLimits, StoreLimitsBuilder, UpdateDeadline};
 
 use crate::breaker::Breaker;
 use crate::engine::Pulse;
 use crate::http::Requests;
 use crate::limits::Limits;
+use crate::wasi::Lines;
 
 /// What all plugins share of the host.
 pub(crate) struct HostSide {
@@ -64,11 +65,48 @@ pub(crate) struct Context {
     pub(crate) client: Option<Arc<Client>>,
     /// For granted requests of a plugin that waits.
     pub(crate) requests: Option<Requests>,
+    /// What the guest has printed of a line that has not ended.
+    pub(crate) stdout: Lines,
+    pub(crate) stderr: Lines,
     /// Set when nobody waits for the answer any more.
     pub(crate) abandoned: Arc<AtomicBool>,
-    limits: StoreLimits,
+    limits: Bounds,
     /// The thread's CPU time when a running call was first seen by the ticker.
     seen_at: Option<Duration>,
+}
+
+/// The limits of a store, and how far its memory has grown.
+struct Bounds {
+    limits: StoreLimits,
+    memory_bytes: usize,
+    /// The same when the instance had been initialised.
+    began_with: usize,
+}
+
+impl ResourceLimiter for Bounds {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let granted = self.limits.memory_growing(current, desired, maximum)?;
+        if granted {
+            self.memory_bytes += desired - current;
+        }
+        Ok(granted)
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        self.limits.table_growing(current, desired, maximum)
+    }
+
+    fn instances(&self) -> usize {
+        self.limits.instances()
+    }
+
+    fn tables(&self) -> usize {
+        self.limits.tables()
+    }
+
+    fn memories(&self) -> usize {
+        self.limits.memories()
+    }
 }
 
 /// One thing that an adapter told.
@@ -158,17 +196,40 @@ fn store(identity: Arc<Identity>, host: Arc<HostSide>) -> Store<Context> {
         told: Vec::new(),
         client: None,
         requests: None,
+        stdout: Lines::default(),
+        stderr: Lines::default(),
         abandoned,
-        limits,
+        limits: Bounds {
+            limits,
+            memory_bytes: 0,
+            began_with: 0,
+        },
         seen_at: None,
     };
     let mut store = Store::new(&engine, context);
     store.limiter(|context| &mut context.limits);
     store.set_hostcall_fuel(host_call_bytes);
+    store.set_max_component_handles(HANDLES);
     store
 }
 
 impl Context {
+    /// The instance has been initialised.
+    pub(crate) fn began(&mut self) {
+        self.limits.began_with = self.limits.memory_bytes;
+    }
+
+    /// Whether the instance has used up more than half of the memory that it was left when it began. Interpreters leak a little
+    /// with each call; a fresh instance in time spares the call that would hit the limit.
+    pub(crate) fn is_worn(&self) -> bool {
+        let Bounds {
+            memory_bytes,
+            began_with,
+            ..
+        } = self.limits;
+        memory_bytes - began_with > (self.identity.limits.memory_bytes.saturating_sub(began_with)) / 2
+    }
+
     fn judge(&mut self) -> UpdateDeadline {
         let now = thread_cpu_time();
         match self.seen_at {
@@ -192,6 +253,10 @@ const FIRST_LOOK_TICKS: u64 = 2;
 /// Core instances of one component: the guest itself and the shims that a component encoder adds; an interpreter comes
 /// in dozens of parts.
 const CORE_INSTANCES: usize = 100;
+
+/// Handles that a guest may hold at a time: each is a few bytes of the host's own memory. A standard library holds a
+/// handful.
+const HANDLES: usize = 1_000;
 
 /// Memories of one component: a guest's own, and one for an adapter of older interfaces.
 const MEMORIES: usize = 2;

@@ -12,17 +12,7 @@ use crate::context::{Context, Identity, Told};
 
 impl log::Host for Context {
     fn write(&mut self, level: log::Level, message: String) -> Result<()> {
-        if !may_log(&self.identity) {
-            return Ok(());
-        }
-        let (plugin, message) = (self.identity.name.as_str(), cleaned(&message));
-        match level {
-            log::Level::Trace => tracing::trace!(plugin, "{message}"),
-            log::Level::Debug => tracing::debug!(plugin, "{message}"),
-            log::Level::Info => tracing::info!(plugin, "{message}"),
-            log::Level::Warn => tracing::warn!(plugin, "{message}"),
-            log::Level::Error => tracing::error!(plugin, "{message}"),
-        }
+        write_line(&self.identity, level, &message);
         Ok(())
     }
 }
@@ -120,6 +110,21 @@ fn headers(known: &[(String, String)]) -> Vec<types::types::HeaderResult> {
 /// `wait.sleep`, for the linker of plugins that wait.
 pub(crate) async fn sleep(ms: u32) {
     tokio::time::sleep(Duration::from_millis(u64::from(ms.min(SLEEP_MS)))).await;
+}
+
+/// Writes a guest's line to the log, cleaned, if there is one left of this second's allowance.
+pub(crate) fn write_line(identity: &Identity, level: log::Level, line: &str) {
+    if !may_log(identity) {
+        return;
+    }
+    let (plugin, line) = (identity.name.as_str(), cleaned(line));
+    match level {
+        log::Level::Trace => tracing::trace!(plugin, "{line}"),
+        log::Level::Debug => tracing::debug!(plugin, "{line}"),
+        log::Level::Info => tracing::info!(plugin, "{line}"),
+        log::Level::Warn => tracing::warn!(plugin, "{line}"),
+        log::Level::Error => tracing::error!(plugin, "{line}"),
+    }
 }
 
 /// Spends one line of this second's allowance; says in the next second how many were lost.

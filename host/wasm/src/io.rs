@@ -136,7 +136,9 @@ async fn run<D: Door, R>(
     }
     let answer = answer.map_err(|error| plugin.trapped(&error))?;
     plugin.did_well();
-    pool.fibers.idle.lock().push(fiber);
+    if !fiber.store.data().is_worn() {
+        pool.fibers.idle.lock().push(fiber);
+    }
     Ok(answer)
 }
 
@@ -153,7 +155,7 @@ async fn instantiate<D: Door>(plugin: &Plugin<D>) -> Result<Fiber<D::Waiting>, S
         .and_then(|found| found.load(&mut store, &instance))
         .map_err(failed)?;
     match init.call_init(&mut store, &plugin.config).await {
-        Ok(Ok(())) => {}
+        Ok(Ok(())) => store.data_mut().began(),
         Ok(Err(refusal)) => return Err(format!("init refused its configuration: {}", cleaned(&refusal))),
         Err(error) => return Err(format!("init failed: {}", reason(&error))),
     }

@@ -28,6 +28,7 @@ mod rate_limit;
 mod registry;
 mod slot;
 mod waiting_auth;
+mod wasi;
 mod webhook;
 
 pub use registry::{PluginReport, Registry, Wanted};

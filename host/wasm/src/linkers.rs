@@ -13,6 +13,7 @@ use crate::http::{self, HTTP};
 use crate::imports;
 use crate::operator::{HostGrant, OperatorFile};
 use crate::plugin::{ADAPTER, AUTH};
+use crate::wasi;
 
 /// How a plugin's calls run. What it imports decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,9 +45,14 @@ pub(crate) fn link(
     door: &str,
 ) -> Result<Linker<Context>, String> {
     for (name, _) in component.component_type().imports(engine) {
-        refuse_ungranted(interface(name), operator, plugin, door)?;
+        if !wasi::is_offered(name) {
+            refuse_ungranted(interface(name), operator, plugin, door)?;
+        }
     }
-    let linker = link_all(engine, operator, door, mode_of(component, engine));
+    let linker = link_all(engine, operator, door, mode_of(component, engine)).and_then(|mut linker| {
+        wasi::add_to_linker(&mut linker, engine, component)?;
+        Ok(linker)
+    });
     linker.map_err(|error| format!("its imports cannot be linked: {error:#}"))
 }
 

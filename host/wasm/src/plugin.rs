@@ -95,7 +95,10 @@ impl<D: Door> Plugin<D> {
         let guest = self.lifecycle.load(&mut store, &instance).map_err(failed)?;
         refill(&mut store);
         match guest.call_init(&mut store, &self.config) {
-            Ok(Ok(())) => Ok(Live { store, door }),
+            Ok(Ok(())) => {
+                store.data_mut().began();
+                Ok(Live { store, door })
+            }
             Ok(Err(refusal)) => Err(format!("init refused its configuration: {}", cleaned(&refusal))),
             Err(error) => Err(format!("init failed: {}", reason(&error))),
         }

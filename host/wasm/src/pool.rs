@@ -27,6 +27,8 @@ pub(crate) struct Pool<D: Door> {
     /// The instances of a plugin that waits; the slots stay empty then.
     pub(crate) fibers: Fibers<D::Waiting>,
     slots: Box<[Mutex<Option<Live<D>>>]>,
+    /// Whether an instance may be replaced between two calls: it keeps nothing that matters.
+    forgetful: bool,
     hasher: RandomState,
 }
 
@@ -58,6 +60,7 @@ impl<D: Door> Pool<D> {
             fibers: Fibers::new(&plugin.identity.limits),
             plugin,
             slots,
+            forgetful: matches!(spread, Spread::PerThread),
             hasher: RandomState::new(),
         })
     }
@@ -92,6 +95,9 @@ impl<D: Door> Pool<D> {
         match call(live) {
             Ok(answer) => {
                 self.plugin.did_well();
+                if self.forgetful && live.store.data().is_worn() {
+                    *slot = None;
+                }
                 Ok(answer)
             }
             Err(error) => {

@@ -10,8 +10,13 @@ use wit_component::ComponentEncoder;
 pub(crate) fn wrap(core: &Path, out: &Path) -> Result<()> {
     let module = fs::read(core).with_context(|| format!("cannot read {}", core.display()))?;
     let component = encode(&module).with_context(|| format!("{} does not make a plugin", core.display()))?;
+    place(&component, out)
+}
+
+/// Writes a component to `out`, unless exactly that is there already, and says so.
+pub(crate) fn place(component: &[u8], out: &Path) -> Result<()> {
     let size = component.len();
-    let written = write_if_changed(out, &component).with_context(|| format!("cannot write {}", out.display()))?;
+    let written = write_if_changed(out, component).with_context(|| format!("cannot write {}", out.display()))?;
     let verdict = if written { "written" } else { "unchanged" };
     eprintln!("           {} ({} KB, {verdict})", out.display(), size.div_ceil(1024));
     Ok(())
@@ -29,7 +34,7 @@ fn encode(module: &[u8]) -> Result<Vec<u8>> {
 
 /// Writes beside the place and renames, so that a running host never reads half a plugin; leaves an equal file alone,
 /// so that it does not swap for nothing. Whether it wrote.
-fn write_if_changed(out: &Path, bytes: &[u8]) -> Result<bool> {
+pub(crate) fn write_if_changed(out: &Path, bytes: &[u8]) -> Result<bool> {
     if fs::read(out).is_ok_and(|present| present == bytes) {
         return Ok(false);
     }

@@ -5,9 +5,16 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-/// The name of a guest's package, which is also its plugin's name.
+use crate::wasip2;
+
+/// One such crate.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Guest(String);
+pub(crate) struct Guest {
+    /// The name of its package, which is also its plugin's name.
+    name: String,
+    /// Whether it is built for [`crate::wasip2::TARGET`], as its manifest says under `package.metadata.jackfield`.
+    pub(crate) is_wasip2: bool,
+}
 
 impl Guest {
     /// Every folder of `parent` whose manifest makes a `cdylib`, sorted by name. No such parent: none.
@@ -29,35 +36,37 @@ impl Guest {
     }
 
     pub(crate) fn name(&self) -> &str {
-        &self.0
+        &self.name
     }
 
     /// What rustc calls this package's core module.
     pub(crate) fn core_file(&self) -> String {
-        format!("{}.wasm", self.0.replace('-', "_"))
+        format!("{}.wasm", self.name.replace('-', "_"))
     }
 
     /// What the plugin is called where the host finds it.
     pub(crate) fn plugin_file(&self) -> String {
-        format!("{}.wasm", self.0)
+        format!("{}.wasm", self.name)
     }
 
     fn declared_by(manifest: &str) -> Option<Self> {
-        manifest
-            .contains("\"cdylib\"")
-            .then(|| package_name(manifest))
-            .flatten()
-            .map(Self)
+        if !manifest.contains("\"cdylib\"") {
+            return None;
+        }
+        Some(Self {
+            name: value(manifest, "package", "name")?,
+            is_wasip2: value(manifest, "package.metadata.jackfield", "target").as_deref() == Some(wasip2::TARGET),
+        })
     }
 }
 
-/// `name` of the `[package]` section.
-fn package_name(manifest: &str) -> Option<String> {
-    let package = manifest.split_once("[package]")?.1;
-    let section = package.split("\n[").next()?;
+/// The text `key` of a section.
+fn value(manifest: &str, section: &str, key: &str) -> Option<String> {
+    let behind = manifest.split_once(&format!("[{section}]"))?.1;
+    let section = behind.split("\n[").next()?;
     let value = section.lines().find_map(|line| {
-        let (key, value) = line.split_once('=')?;
-        (key.trim() == "name").then_some(value)
+        let (name, value) = line.split_once('=')?;
+        (name.trim() == key).then_some(value)
     })?;
     Some(value.trim().trim_matches('"').to_owned())
 }
@@ -81,12 +90,23 @@ mod tests {
     }
 
     #[test]
+    fn a_guest_says_which_target_it_is_for() {
+        assert!(!Guest::declared_by(PLUGIN).unwrap().is_wasip2);
+        let other = format!("{PLUGIN}[package.metadata.jackfield]\ntarget = \"wasm32-wasip2\"\n");
+        assert!(Guest::declared_by(&other).unwrap().is_wasip2);
+    }
+
+    #[test]
     fn the_name_comes_from_the_package_section() {
         let manifest =
             "[lib]\nname = \"wrong\"\ncrate-type = [\"cdylib\"]\n[package]\nedition = \"2024\"\nname=\"right\"";
-        assert_eq!(package_name(manifest).as_deref(), Some("right"));
+        assert_eq!(value(manifest, "package", "name").as_deref(), Some("right"));
         assert_eq!(
-            package_name("[package]\nedition = \"2024\"\n[lib]\nname = \"wrong\""),
+            value(
+                "[package]\nedition = \"2024\"\n[lib]\nname = \"wrong\"",
+                "package",
+                "name"
+            ),
             None
         );
     }
@@ -97,7 +117,7 @@ mod tests {
         let names: Vec<_> = Guest::list(&plugins)
             .unwrap()
             .into_iter()
-            .map(|guest| guest.0)
+            .map(|guest| guest.name)
             .collect();
         for name in ["adapter-local", "auth-pusher", "rate-limit-local", "webhook-http"] {
             assert!(

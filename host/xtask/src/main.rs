@@ -7,6 +7,7 @@ mod component;
 mod conformance;
 mod debian;
 mod guest;
+mod languages;
 mod npm;
 mod plugins;
 mod python;
@@ -14,6 +15,7 @@ mod run;
 mod step;
 mod target;
 mod test;
+mod wasip2;
 mod workspace;
 
 use std::path::PathBuf;

@@ -12,6 +12,7 @@ use crate::workspace::Workspace;
 
 /// Guests on their way to one folder.
 pub(crate) struct Batch {
+    /// Those that cargo makes core modules of.
     guests: Vec<Guest>,
     folder: PathBuf,
 }
@@ -29,6 +30,7 @@ impl Batch {
     pub(crate) fn for_tests(workspace: &Workspace) -> Result<Self> {
         let mut guests = Guest::list(&workspace.root.join("examples"))?;
         guests.extend(Guest::list(&workspace.root.join("tests/guests"))?);
+        guests.retain(|guest| !guest.is_wasip2);
         Ok(Self {
             guests,
             folder: workspace.test_guests(),

@@ -108,22 +108,23 @@ impl Route {
 
 fn attempt(route: Route, workspace: &Workspace) -> Result<Toolchain> {
     match route {
-        Route::Installed => find_installed(&workspace.root)?,
+        Route::Installed => find_installed(&workspace.root, TARGET)?,
         Route::Rustup => {
-            add_with_rustup(&workspace.root)?;
-            find_installed(&workspace.root)?;
+            add_with_rustup(&workspace.root, TARGET)?;
+            find_installed(&workspace.root, TARGET)?;
         }
         Route::Debian => return debian::toolchain(workspace),
     }
     Ok(Toolchain::active(workspace))
 }
 
-fn find_installed(root: &Path) -> Result<()> {
+/// Fails unless the active toolchain can build for `target`.
+pub(crate) fn find_installed(root: &Path, target: &str) -> Result<()> {
     let mut rustc = Command::new("rustc");
     let folder = step::output(
         rustc
             .current_dir(root)
-            .args(["--print", "target-libdir", "--target", TARGET]),
+            .args(["--print", "target-libdir", "--target", target]),
     )?;
     if !holds_std(Path::new(&folder)) {
         bail!("the active toolchain has no standard library for it");
@@ -142,12 +143,12 @@ fn holds_std(folder: &Path) -> bool {
     })
 }
 
-fn add_with_rustup(root: &Path) -> Result<()> {
+pub(crate) fn add_with_rustup(root: &Path, target: &str) -> Result<()> {
     let mut rustup = Command::new("rustup");
     rustup
         .current_dir(root)
         .env("RUSTUP_MAX_RETRIES", "1")
-        .args(["target", "add", TARGET]);
+        .args(["target", "add", target]);
     step::output(&mut rustup).map(drop)
 }
 

@@ -7,12 +7,14 @@ use std::process::Command;
 
 use anyhow::Result;
 
+use crate::languages;
 use crate::npm;
 use crate::plugins::{self, Batch};
 use crate::python;
 use crate::run;
 use crate::step::{self, Steps};
 use crate::target::{self, Route};
+use crate::wasip2;
 use crate::workspace::Workspace;
 
 /// Formatting, build, lints, unit tests, scenarios. With a `filter` only the build and the tests it matches.
@@ -28,6 +30,7 @@ pub(crate) fn everything(
     build(workspace, route, steps)?;
     npm::install(workspace, steps)?;
     python::install(workspace, steps)?;
+    languages::build(workspace, steps)?;
     if filter.is_none() {
         lint(workspace, steps)?;
     }
@@ -48,6 +51,7 @@ fn build(workspace: &Workspace, route: Option<Route>, steps: &mut Steps) -> Resu
         &[Batch::defaults(workspace)?, Batch::for_tests(workspace)?],
         steps,
     )?;
+    wasip2::build(workspace, steps)?;
     run::build_host(workspace, steps)
 }
 

@@ -2,18 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jackfield_protocol::signature::{self, Credentials, SigningKey};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::wait::in_time;
+use super::wait::{LIMIT, within};
 
 /// A connection to a server, kept alive between requests.
 pub(crate) struct Http {
     stream: TcpStream,
+    /// How long an answer may take.
+    patience: Duration,
 }
 
 /// What a server answered.
@@ -53,7 +55,13 @@ impl Http {
 
     pub(crate) async fn connect_to(host: &str, port: u16) -> io::Result<Self> {
         let stream = TcpStream::connect((host, port)).await?;
-        Ok(Self { stream })
+        let patience = LIMIT;
+        Ok(Self { stream, patience })
+    }
+
+    /// For answers that take longer than others.
+    pub(crate) fn patient(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// Sends a request without a body.
@@ -73,7 +81,7 @@ impl Http {
 
     /// Sends a request as it stands and reads the answer to it.
     pub(crate) async fn send(&mut self, request: impl AsRef<[u8]>) -> io::Result<Answer> {
-        in_time("an HTTP answer", async {
+        within(self.patience, "an HTTP answer", async {
             self.stream.write_all(request.as_ref()).await?;
             let head = self.head().await?;
             let mut answer = Answer::read(&head);

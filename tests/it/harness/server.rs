@@ -7,12 +7,13 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::http::{DEVELOPMENT, Http, Keys, get};
-use super::wait::until;
+use super::wait::{LIMIT, until};
 
 /// What a server is to be started with. By default: the default plugins, development mode, no metrics.
 pub(crate) struct Setup {
@@ -23,6 +24,8 @@ pub(crate) struct Setup {
     mode: &'static str,
     metrics: bool,
     env: Vec<(String, String)>,
+    /// How long its first answer may take. It listens at once, and answers when its plugins are loaded.
+    patience: Duration,
 }
 
 /// A running server, ended and cleared away with this value.
@@ -52,6 +55,7 @@ impl Default for Setup {
             mode: "development",
             metrics: false,
             env: Vec::new(),
+            patience: LIMIT,
         };
         let built = place("JACKFIELD_PLUGINS_BUILT");
         DEFAULT_PLUGINS
@@ -115,6 +119,12 @@ impl Setup {
         self
     }
 
+    /// For plugins that take long to compile.
+    pub(crate) fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
     /// The bytes of a file in the plugins folder.
     pub(crate) fn bytes(&self, file: &str) -> Vec<u8> {
         self.plugins[file].clone()
@@ -162,7 +172,7 @@ impl Setup {
                 eprintln!("{}", server.errors());
                 return Some(false);
             }
-            let mut http = Http::connect_to(host, server.port).await.ok()?;
+            let mut http = Http::connect_to(host, server.port).await.ok()?.patient(self.patience);
             let live = http.get(&format!("{}/live", self.prefix)).await.ok()?;
             Some(live.status == 200)
         });
@@ -262,6 +272,14 @@ impl Server {
     pub(crate) async fn reaches(&self, name: &str, wanted: u64) {
         let what = format!("{name} to become {wanted}");
         until(&what, async || (self.metric(name).await == wanted).then_some(())).await;
+    }
+
+    /// Memory that the process has in use, in KiB.
+    pub(crate) fn resident_kb(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("the process is there");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let figure = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        figure.and_then(|figure| figure.parse().ok()).expect("a figure in kB")
     }
 
     pub(crate) fn metrics_port(&self) -> u16 {

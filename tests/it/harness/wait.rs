@@ -12,9 +12,17 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(10);
 /// # Panics
 /// When it takes too long; says `what` did.
 pub(crate) async fn in_time<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match timeout(LIMIT, future).await {
+    within(LIMIT, what, future).await
+}
+
+/// The same for what takes longer than anything else.
+///
+/// # Panics
+/// As [`in_time`].
+pub(crate) async fn within<T>(limit: Duration, what: &str, future: impl Future<Output = T>) -> T {
+    match timeout(limit, future).await {
         Ok(value) => value,
-        Err(_) => panic!("waited {LIMIT:?} for {what}"),
+        Err(_) => panic!("waited {limit:?} for {what}"),
     }
 }
 

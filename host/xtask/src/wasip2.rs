@@ -1,0 +1,54 @@
+//! Guests for `wasm32-wasip2`: a plain `cargo build` makes the component, and it may use all of the standard library.
+//!
+//! The target comes with rustup alone: Debian's packages have neither its libc nor its linker. Without it the tests that
+//! load these guests fail and say so; everything else can be built and tested.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+
+use crate::component;
+use crate::guest::Guest;
+use crate::step::Steps;
+use crate::target;
+use crate::workspace::Workspace;
+
+/// Builds the guests of tests/guests that are for this target, as their authors would.
+pub(crate) fn build(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
+    let mut guests = Guest::list(&workspace.root.join("tests/guests"))?;
+    guests.retain(|guest| guest.is_wasip2);
+    if let Err(error) = find(workspace) {
+        steps.announce(&format!("no {TARGET}: {error:#}\n           {ADVICE}"));
+        // What an earlier run left would be tested in their place.
+        return guests.iter().try_for_each(|guest| remove(workspace, guest));
+    }
+    let mut command = workspace.cargo(&["build", "--release", "--target", TARGET]);
+    command.args(guests.iter().flat_map(|guest| ["--package", guest.name()]));
+    steps.command(&format!("compile {} plugins for {TARGET}", guests.len()), command)?;
+    guests.iter().try_for_each(|guest| {
+        let built = workspace.target.join(TARGET).join("release").join(guest.core_file());
+        let component = fs::read(&built).with_context(|| format!("cannot read {}", built.display()))?;
+        component::place(&component, &workspace.test_guests().join(guest.plugin_file()))
+    })
+}
+
+fn find(workspace: &Workspace) -> Result<()> {
+    target::find_installed(&workspace.root, TARGET).or_else(|_| {
+        target::add_with_rustup(&workspace.root, TARGET)?;
+        target::find_installed(&workspace.root, TARGET)
+    })
+}
+
+fn remove(workspace: &Workspace, guest: &Guest) -> Result<()> {
+    let old = workspace.test_guests().join(guest.plugin_file());
+    match fs::remove_file(&old) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", old.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+pub(crate) const TARGET: &str = "wasm32-wasip2";
+
+const ADVICE: &str = "the tests of plugins for it will fail; with rustup: rustup target add wasm32-wasip2";
