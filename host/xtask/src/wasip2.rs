@@ -1,7 +1,7 @@
 //! Guests for `wasm32-wasip2`: a plain `cargo build` makes the component, and it may use all of the standard library.
 //!
 //! The target comes with rustup alone: Debian's packages have neither its libc nor its linker. Without it the tests that
-//! load these guests fail and say so; everything else can be built and tested.
+//! load these guests are left out, which is said in as many words; everything else is built and tested.
 
 use std::fs;
 
@@ -13,14 +13,15 @@ use crate::step::Steps;
 use crate::target;
 use crate::workspace::Workspace;
 
-/// Builds the guests of tests/guests that are for this target, as their authors would.
-pub(crate) fn build(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
+/// Builds the guests of tests/guests that are for this target, as their authors would. False if the target cannot be had.
+pub(crate) fn build(workspace: &Workspace, steps: &mut Steps) -> Result<bool> {
     let mut guests = Guest::list(&workspace.root.join("tests/guests"))?;
     guests.retain(|guest| guest.is_wasip2);
     if let Err(error) = find(workspace) {
         steps.announce(&format!("no {TARGET}: {error:#}\n           {ADVICE}"));
         // What an earlier run left would be tested in their place.
-        return guests.iter().try_for_each(|guest| remove(workspace, guest));
+        guests.iter().try_for_each(|guest| remove(workspace, guest))?;
+        return Ok(false);
     }
     let mut command = workspace.cargo(&["build", "--release", "--target", TARGET]);
     command.args(guests.iter().flat_map(|guest| ["--package", guest.name()]));
@@ -29,7 +30,8 @@ pub(crate) fn build(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
         let built = workspace.target.join(TARGET).join("release").join(guest.core_file());
         let component = fs::read(&built).with_context(|| format!("cannot read {}", built.display()))?;
         component::place(&component, &workspace.test_guests().join(guest.plugin_file()))
-    })
+    })?;
+    Ok(true)
 }
 
 fn find(workspace: &Workspace) -> Result<()> {
@@ -51,4 +53,8 @@ fn remove(workspace: &Workspace, guest: &Guest) -> Result<()> {
 
 pub(crate) const TARGET: &str = "wasm32-wasip2";
 
-const ADVICE: &str = "the tests of plugins for it will fail; with rustup: rustup target add wasm32-wasip2";
+/// The module of the scenarios that load these guests.
+pub(crate) const SCENARIOS: &str = "languages::wasip2";
+
+const ADVICE: &str =
+    "the scenarios of plugins for it (languages::wasip2) are NOT RUN; with rustup: rustup target add wasm32-wasip2";
