@@ -7,9 +7,11 @@ mod harness;
 
 mod api;
 mod apps;
+mod auth_http;
 mod autobahn;
 mod cache;
 mod clients;
+mod contract;
 mod counts;
 mod data;
 mod doors;

@@ -1,5 +1,10 @@
 //! A plugin that breaks in every way that it can: it harms the question that it was asked, and nothing else.
 
+mod bombs;
+mod calls;
+mod files;
+mod many;
+
 use serde_json::Value;
 
 use crate::harness::client::{Client, Heard};

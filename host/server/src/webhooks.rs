@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use jackfield_hub::App;
 use jackfield_hub::doors::{Notice, WebhookCall, WebhookSink};
 use jackfield_links::http::{Address, HttpClient, HttpError, MAX_BODY_BYTES, Places, Request};
@@ -33,10 +34,13 @@ pub(crate) async fn run(shared: Arc<Shared>, queue: Arc<NoticeStore>, sink: Arc<
             continue;
         };
         for portion in portions(&notices) {
-            for call in prepare(sink.as_ref(), &app, portion).await {
-                let (client, app) = (Arc::clone(&client), Arc::clone(&app));
-                sending.spawn(async move { client.send(&app, &call).await });
-            }
+            let (client, app, sink) = (Arc::clone(&client), Arc::clone(&app), Arc::clone(&sink));
+            let notices = portion.to_vec();
+            // A task of its own: notices that the plugin cannot word must not hold up those of other apps.
+            sending.spawn(async move {
+                let calls = prepare(sink.as_ref(), &app, &notices).await;
+                join_all(calls.iter().map(|call| client.send(&app, call))).await;
+            });
         }
         // Takes the finished ones off; when too many wait for their receivers, the queue fills instead.
         while sending.try_join_next().is_some() || sending.len() >= PENDING {

@@ -30,15 +30,15 @@ pub(crate) struct Bus {
 /// The door.
 pub(crate) struct AdapterDoor {
     slot: Arc<Slot<Bus>>,
-    /// This instance's name in the cluster.
-    node: String,
     queue: Mutex<VecDeque<AdapterRequest>>,
     /// Taken with `try_lock` alone: who does not get it leaves the work to who has it.
     running: Mutex<Running>,
 }
 
-#[derive(Default)]
 struct Running {
+    slot: Arc<Slot<Bus>>,
+    /// This instance's name in the cluster.
+    node: String,
     live: Option<(SharedPool<Bus>, Live<Bus>)>,
     followed: BTreeSet<Topic>,
     /// When to try again after a failure, and how long the pause was.
@@ -54,11 +54,17 @@ enum Batch {
 
 impl AdapterDoor {
     pub(crate) fn new(slot: Arc<Slot<Bus>>, node: String) -> Self {
+        let running = Running {
+            slot: Arc::clone(&slot),
+            node,
+            live: None,
+            followed: BTreeSet::new(),
+            pause: None,
+        };
         Self {
             slot,
-            node,
             queue: Mutex::default(),
-            running: Mutex::default(),
+            running: Mutex::new(running),
         }
     }
 }
@@ -84,7 +90,7 @@ impl Adapter for AdapterDoor {
             let Some(mut running) = self.running.try_lock() else {
                 return;
             };
-            running.ensure_started(&self.slot, &self.node, traffic);
+            running.ensure_started(traffic);
             while let Some(batch) = self.next_batch() {
                 running.work(batch, traffic);
             }
@@ -124,23 +130,24 @@ impl AdapterDoor {
 
 impl Running {
     /// Starts the plugin if there is one that does not run, unless a failure is too recent.
-    fn ensure_started(&mut self, slot: &Slot<Bus>, node: &str, traffic: &dyn Traffic) {
+    fn ensure_started(&mut self, traffic: &dyn Traffic) {
         if self.live.is_some() || self.pause.is_some_and(|(until, _)| Instant::now() < until) {
             return;
         }
-        if let Err(error) = self.start(slot, node, traffic) {
+        if let Err(error) = self.start(traffic) {
             self.fail(&error, traffic);
         }
     }
 
-    fn start(&mut self, slot: &Slot<Bus>, node: &str, traffic: &dyn Traffic) -> Result<(), DoorError> {
-        let pool = slot.live()?;
+    fn start(&mut self, traffic: &dyn Traffic) -> Result<(), DoorError> {
+        let (pool, node) = (self.slot.live()?, self.node.clone());
+        pool.plugin.admit()?;
         let live = match pool.take_first() {
             Some(live) => live,
-            None => pool.plugin.instantiate().map_err(|reason| pool.plugin.failed(reason))?,
+            None => pool.plugin.make()?,
         };
         self.live = Some((pool, live));
-        self.call(traffic, |guest, store| guest.call_start(store, node))?;
+        self.call(traffic, |guest, store| guest.call_start(store, &node))?;
         let followed: Vec<Topic> = self.followed.iter().cloned().collect();
         for topics in followed.chunks(BATCH) {
             self.follow(topics, traffic)?;
@@ -149,6 +156,7 @@ impl Running {
     }
 
     fn work(&mut self, batch: Batch, traffic: &dyn Traffic) {
+        let ran = self.live.is_some();
         let outcome = match &batch {
             Batch::Publish(envelopes) => self.publish(envelopes, traffic),
             Batch::Follow(topics) => {
@@ -162,7 +170,8 @@ impl Running {
             let tickets: Vec<u64> = envelopes.iter().map(|envelope| envelope.ticket).collect();
             traffic.failed(&tickets, &error);
         }
-        if self.live.is_none() {
+        // What met nothing that runs says nothing new, and must not lengthen the pause.
+        if ran && self.live.is_none() {
             self.fail(&error, traffic);
         }
     }
@@ -200,7 +209,7 @@ impl Running {
             let reason = "is not running; it will be started again".to_owned();
             return Err(DoorError::Failed {
                 door: ADAPTER,
-                plugin: String::new(),
+                plugin: self.slot.name.clone(),
                 reason,
             });
         };
@@ -210,7 +219,10 @@ impl Running {
             Ok(answer) => {
                 let told = std::mem::take(&mut live.store.data_mut().told);
                 pass_on(told, traffic);
-                self.pause = None;
+                pool.plugin.did_well();
+                if answer.is_ok() {
+                    self.pause = None;
+                }
                 answer.map_err(|reason| pool.plugin.failed(format!("answered: {}", cleaned(&reason))))
             }
             Err(trap) => {
@@ -229,6 +241,19 @@ impl Running {
             .map_or(FIRST_PAUSE, |(_, last)| (last * 2).min(LONGEST_PAUSE));
         self.pause = Some((Instant::now() + pause, pause));
         traffic.state(Some(error.to_string()));
+    }
+}
+
+impl Drop for AdapterDoor {
+    /// The adapter's last call. Nobody listens any more to what it tells.
+    fn drop(&mut self) {
+        let Some((pool, live)) = &mut self.running.get_mut().live else {
+            return;
+        };
+        begin_call(&mut live.store);
+        if let Err(trap) = live.door.guest.call_stop(&mut live.store) {
+            pool.plugin.trapped(&trap);
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use jackfield_hub::Apps;
@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use rustix::time::{ClockId, clock_gettime};
 use wasmtime::{ResourceLimiter, Store, StoreLimits, StoreLimitsBuilder, UpdateDeadline};
 
+use crate::asker::Asker;
 use crate::breaker::Breaker;
 use crate::engine::Pulse;
 use crate::http::Requests;
@@ -68,8 +69,8 @@ pub(crate) struct Context {
     /// What the guest has printed of a line that has not ended.
     pub(crate) stdout: Lines,
     pub(crate) stderr: Lines,
-    /// Set when nobody waits for the answer any more.
-    pub(crate) abandoned: Arc<AtomicBool>,
+    /// Who waits for the answer of a plugin that waits.
+    pub(crate) asker: Arc<Asker>,
     limits: Bounds,
     /// The thread's CPU time when a running call was first seen by the ticker.
     seen_at: Option<Duration>,
@@ -155,7 +156,7 @@ pub(crate) fn io_store(identity: Arc<Identity>, host: Arc<HostSide>, requests: O
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(|store| {
         store.data().host.pulse.keep_going();
-        if store.data().abandoned.load(Ordering::Relaxed) {
+        if store.data().asker.is_gone() {
             return Ok(UpdateDeadline::Interrupt);
         }
         Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
@@ -188,7 +189,6 @@ fn store(identity: Arc<Identity>, host: Arc<HostSide>) -> Store<Context> {
         .tables(CORE_INSTANCES)
         .trap_on_grow_failure(true)
         .build();
-    let abandoned = Arc::new(AtomicBool::new(false));
     let host_call_bytes = identity.limits.host_call_bytes;
     let context = Context {
         identity,
@@ -198,7 +198,7 @@ fn store(identity: Arc<Identity>, host: Arc<HostSide>) -> Store<Context> {
         requests: None,
         stdout: Lines::default(),
         stderr: Lines::default(),
-        abandoned,
+        asker: Arc::default(),
         limits: Bounds {
             limits,
             memory_bytes: 0,

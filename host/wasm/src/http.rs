@@ -1,7 +1,6 @@
 //! `jackfield:host/http`: granted requests, on the fiber of the guest that asks.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use jackfield_links::http::{HttpClient, HttpError, Request};
 use wasmtime::StoreContextMut;
@@ -45,16 +44,17 @@ pub(crate) fn add_to_linker(linker: &mut Linker<Context>) -> wasmtime::Result<()
         "send",
         |store: StoreContextMut<'_, Context>, (request,): (http::Request,)| {
             let requests = store.data().requests.clone();
-            let abandoned = Arc::clone(&store.data().abandoned);
+            let asker = Arc::clone(&store.data().asker);
             Box::new(async move {
                 let answer: Answer = match requests {
                     // It is linked for those alone to whom it is granted.
                     None => Err(http::Error::Denied("requests are not granted".to_owned())),
-                    Some(requests) => requests.send(request).await,
+                    Some(requests) => tokio::select! {
+                        answer = requests.send(request) => answer,
+                        // Or who comes and goes would hold the plugin's instances for as long as the place is silent.
+                        () = asker.gone() => wasmtime::bail!("nobody waits for the answer any more"),
+                    },
                 };
-                if abandoned.load(Ordering::Relaxed) {
-                    wasmtime::bail!("nobody waits for the answer any more");
-                }
                 Ok((answer,))
             })
         },

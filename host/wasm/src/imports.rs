@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use wasmtime::{Result, bail};
 
+use crate::asker::Asker;
 use crate::bindings::hot::jackfield::host::{clock, cluster, counters, handshake, log, random};
 use crate::bindings::hot::jackfield::{auth, rate_limit, types, webhook};
 use crate::context::{Context, Identity, Told};
@@ -107,9 +108,12 @@ fn headers(known: &[(String, String)]) -> Vec<types::types::HeaderResult> {
     known.iter().map(header).collect()
 }
 
-/// `wait.sleep`, for the linker of plugins that wait.
-pub(crate) async fn sleep(ms: u32) {
-    tokio::time::sleep(Duration::from_millis(u64::from(ms.min(SLEEP_MS)))).await;
+/// `wait.sleep`, for the linker of plugins that wait. It ends early when nobody waits for the answer any more.
+pub(crate) async fn sleep(ms: u32, asker: &Asker) -> Result<()> {
+    tokio::select! {
+        () = tokio::time::sleep(Duration::from_millis(u64::from(ms.min(SLEEP_MS)))) => Ok(()),
+        () = asker.gone() => bail!("nobody waits for the answer any more"),
+    }
 }
 
 /// Writes a guest's line to the log, cleaned, if there is one left of this second's allowance.
@@ -153,9 +157,9 @@ pub(crate) fn may_log(identity: &Identity) -> bool {
 
 /// A guest's text as it may stand in a log: no control characters, no more than a line's length.
 pub(crate) fn cleaned(text: &str) -> String {
-    text.chars()
+    text[..text.floor_char_boundary(LOG_LINE_BYTES)]
+        .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
-        .take(LOG_LINE_CHARS)
         .collect()
 }
 
@@ -164,8 +168,8 @@ pub(crate) fn count_trap(identity: &Identity) {
     identity.traps.fetch_add(1, Ordering::Relaxed);
 }
 
-/// Characters of a line that are kept.
-const LOG_LINE_CHARS: usize = 2_048;
+/// Bytes of a line that are kept.
+const LOG_LINE_BYTES: usize = 2_048;
 /// Bytes that one call may draw from the random source.
 const RANDOM_BYTES: u32 = 4_096;
 /// Counters of one plugin: each is a time series for whoever collects the metrics.

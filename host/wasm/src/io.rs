@@ -6,7 +6,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use jackfield_hub::doors::DoorError;
 use parking_lot::Mutex;
@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre};
 
+use crate::asker::Asker;
 use crate::bindings::io::exports::jackfield::plugin::lifecycle;
 use crate::breaker::Failure;
 use crate::context::{Context, io_store};
@@ -47,7 +48,7 @@ pub(crate) struct Fiber<W> {
 pub(crate) type Calling<'a, R> = Pin<Box<dyn Future<Output = wasmtime::Result<R>> + Send + 'a>>;
 
 /// Tells a running call that nobody waits for it, unless the call has come to its end.
-struct Abandon(Option<Arc<AtomicBool>>);
+struct Abandon(Option<Arc<Asker>>);
 
 impl<W> Fibers<W> {
     pub(crate) fn new(limits: &Limits) -> Self {
@@ -75,15 +76,15 @@ where
 {
     let plugin = &pool.plugin;
     plugin.admit()?;
-    let abandoned = Arc::new(AtomicBool::new(false));
-    let mut guard = Abandon(Some(Arc::clone(&abandoned)));
+    let asker = Arc::new(Asker::default());
+    let mut guard = Abandon(Some(Arc::clone(&asker)));
     let task = {
         let pool = Arc::clone(&pool);
         plugin
             .host
             .waiting
             .clone()
-            .spawn(async move { run(&pool, call, abandoned).await })
+            .spawn(async move { run(&pool, call, asker).await })
     };
     let deadline = plugin.identity.limits.deadline;
     match tokio::time::timeout(deadline, task).await {
@@ -91,7 +92,7 @@ where
             guard.0 = None;
             answer
         }
-        Ok(Err(_)) => Err(plugin.failed("could not be run".to_owned())),
+        Ok(Err(_)) => Err(plugin.overdue(Failure::Trap, "could not be run".to_owned())),
         Err(_) => {
             let reason = format!("gave no answer within {} ms", deadline.as_millis());
             Err(plugin.overdue(Failure::TimeOut, reason))
@@ -107,30 +108,35 @@ pub(crate) fn try_out<D: Door>(plugin: &Plugin<D>) -> Result<(), String> {
 async fn run<D: Door, R>(
     pool: &SharedPool<D>,
     call: impl for<'a> FnOnce(&'a mut Fiber<D::Waiting>) -> Calling<'a, R> + Send + 'static,
-    abandoned: Arc<AtomicBool>,
+    asker: Arc<Asker>,
 ) -> Result<R, DoorError> {
     let plugin = &pool.plugin;
     let in_vain = || {
         plugin.identity.breaker.abandoned();
         Err(plugin.failed("was asked in vain".to_owned()))
     };
-    let Ok(_busy) = pool.fibers.busy.acquire().await else {
+    let busy = tokio::select! {
+        busy = pool.fibers.busy.acquire() => busy,
+        // Who left while waiting for a turn does not stand in the way of others.
+        () = asker.gone() => return in_vain(),
+    };
+    let Ok(_busy) = busy else {
         return Err(plugin.failed("is being unloaded".to_owned()));
     };
-    if abandoned.load(Ordering::Relaxed) {
-        return in_vain();
-    }
     let idle = pool.fibers.idle.lock().pop();
     let mut fiber = match idle {
         Some(fiber) => fiber,
-        None => instantiate(plugin).await.map_err(|reason| plugin.failed(reason))?,
+        None => {
+            let made = instantiate(plugin).await;
+            made.map_err(|reason| plugin.overdue(Failure::Trap, reason))?
+        }
     };
     plugin.identity.calls.fetch_add(1, Ordering::Relaxed);
-    fiber.store.data_mut().abandoned = Arc::clone(&abandoned);
+    fiber.store.data_mut().asker = Arc::clone(&asker);
     plugin.host.pulse.keep_going();
     fiber.store.set_epoch_deadline(1);
     let answer = call(&mut fiber).await;
-    if abandoned.load(Ordering::Relaxed) {
+    if asker.is_gone() {
         // Whatever it came to: the asker is gone, which is not the plugin's fault, or counted the delay already.
         return in_vain();
     }
@@ -165,8 +171,8 @@ async fn instantiate<D: Door>(plugin: &Plugin<D>) -> Result<Fiber<D::Waiting>, S
 
 impl Drop for Abandon {
     fn drop(&mut self) {
-        if let Some(abandoned) = self.0.take() {
-            abandoned.store(true, Ordering::Relaxed);
+        if let Some(asker) = self.0.take() {
+            asker.leave();
         }
     }
 }

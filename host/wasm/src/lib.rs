@@ -9,6 +9,7 @@
 //! no native code stands in for a plugin that is missing.
 
 mod adapter;
+mod asker;
 mod auth;
 mod bindings;
 mod breaker;

@@ -3,8 +3,10 @@
 //! An import that is not granted is not linked, so no later check can be forgotten. A linker is made per load: that
 //! costs microseconds and happens once per version.
 
-use wasmtime::Engine;
+use std::sync::Arc;
+
 use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::{Engine, StoreContextMut};
 
 use crate::bindings::hot::jackfield::{auth, host, rate_limit, types, webhook};
 use crate::context::Context;
@@ -104,14 +106,13 @@ fn link_all(engine: &Engine, operator: &OperatorFile, door: &str, mode: Mode) ->
     }
     if mode == Mode::Io {
         // By hand, because it waits.
-        linker
-            .instance(&format!("{WAIT}@0.1.0"))?
-            .func_wrap_async("sleep", |_, (ms,): (u32,)| {
-                Box::new(async move {
-                    imports::sleep(ms).await;
-                    Ok(())
-                })
-            })?;
+        linker.instance(&format!("{WAIT}@0.1.0"))?.func_wrap_async(
+            "sleep",
+            |store: StoreContextMut<'_, Context>, (ms,): (u32,)| {
+                let asker = Arc::clone(&store.data().asker);
+                Box::new(async move { imports::sleep(ms, &asker).await })
+            },
+        )?;
         if operator.grants.contains(&HostGrant::Http) {
             http::add_to_linker(&mut linker)?;
         }

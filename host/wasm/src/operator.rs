@@ -73,6 +73,10 @@ impl OperatorFile {
     /// # Errors
     /// A text that names the file, the line and what is accepted.
     pub(crate) fn read(path: &Path) -> Result<Self, String> {
+        // Opening anything else might wait for ever.
+        if std::fs::metadata(path).is_ok_and(|kind| !kind.is_file()) {
+            return Err(format!("{}: it is not a file", path.display()));
+        }
         match std::fs::read_to_string(path) {
             Ok(text) => toml::from_str(&text).map_err(|error| format!("{}: {error}", path.display())),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),

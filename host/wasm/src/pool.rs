@@ -89,7 +89,7 @@ impl<D: Door> Pool<D> {
         let mut slot = self.slots[slot].lock();
         let live = match &mut *slot {
             Some(live) => live,
-            empty => empty.insert(self.plugin.instantiate().map_err(|reason| self.plugin.failed(reason))?),
+            empty => empty.insert(self.plugin.make()?),
         };
         begin_call(&mut live.store);
         match call(live) {
@@ -118,6 +118,12 @@ impl<D: Door> Plugin<D> {
             ))
         };
         self.identity.breaker.check(Instant::now).map_err(paused)
+    }
+
+    /// An instance in the place of one that was dropped. That there is none counts like a trap: it must not be tried at
+    /// every question, and a question after a pause has to come to some end.
+    pub(crate) fn make(&self) -> Result<Live<D>, DoorError> {
+        self.instantiate().map_err(|reason| self.overdue(Failure::Trap, reason))
     }
 
     /// A call came to a good end.

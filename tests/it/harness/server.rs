@@ -274,14 +274,6 @@ impl Server {
         until(&what, async || (self.metric(name).await == wanted).then_some(())).await;
     }
 
-    /// Memory that the process has in use, in KiB.
-    pub(crate) fn resident_kb(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("the process is there");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let figure = line.and_then(|line| line.trim().strip_suffix(" kB"));
-        figure.and_then(|figure| figure.parse().ok()).expect("a figure in kB")
-    }
-
     pub(crate) fn metrics_port(&self) -> u16 {
         self.metrics_port
     }
@@ -305,9 +297,18 @@ impl Server {
         self.child.try_wait().expect("its state is known").is_none()
     }
 
-    /// What it wrote on its standard error so far.
+    /// Memory that the process has now, in bytes.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("the server runs");
+        let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = kib.and_then(|rest| rest.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        kib.expect("Linux says how much a process has") << 10
+    }
+
+    /// What the server has logged so far.
     pub(crate) fn errors(&self) -> String {
-        fs::read_to_string(self.folder.path().join(ERRORS)).unwrap_or_default()
+        let bytes = fs::read(self.folder.path().join(ERRORS)).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 }
 
@@ -364,12 +365,16 @@ pub(crate) fn free_port() -> u16 {
 }
 
 /// A place that `cargo xtask test` names.
-fn place(variable: &str) -> PathBuf {
-    #[expect(clippy::disallowed_methods, reason = "how the tests are told where things are")]
-    let named: Option<OsString> = std::env::var_os(variable);
-    named
+pub(crate) fn place(variable: &str) -> PathBuf {
+    named(variable)
         .unwrap_or_else(|| panic!("{variable} is not set; run `cargo xtask test`"))
         .into()
+}
+
+/// What somebody who runs the tests says in the environment.
+pub(crate) fn named(variable: &str) -> Option<OsString> {
+    #[expect(clippy::disallowed_methods, reason = "how the tests are told where things are")]
+    std::env::var_os(variable)
 }
 
 /// The plugins that ship with the server.

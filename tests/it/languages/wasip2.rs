@@ -95,12 +95,12 @@ async fn handles_do_not_fill_the_host() {
     let server = with("wasip2", limits).await;
     let mut client = Client::connect(server.port).await;
     told(&mut client, "handles").await;
-    let before = server.resident_kb();
+    let before = server.resident_bytes();
     for _ in 0..20 {
         let (status, text) = told(&mut client, "handles").await;
         assert!(status == 503 && text.contains("handle"), "{text}");
     }
-    let grown = server.resident_kb().saturating_sub(before);
-    assert!(grown < 4 << 10, "{grown} KiB");
+    let grown = server.resident_bytes().saturating_sub(before);
+    assert!(grown < 4 << 20, "{grown} bytes");
     client.subscribe("room").await;
 }

@@ -5,7 +5,7 @@
 
 use std::hint::black_box;
 
-use jackfield_sdk::{Auth, Connection, SubscribeRequest, Verdict, export_auth};
+use jackfield_sdk::{Auth, Connection, SubscribeRequest, Verdict, export_auth, host};
 
 /// The settings, and the plugin: it keeps nothing else.
 #[derive(Debug, serde::Deserialize)]
@@ -13,11 +13,18 @@ use jackfield_sdk::{Auth, Connection, SubscribeRequest, Verdict, export_auth};
 pub struct Misbehave {
     /// With this the plugin refuses to start, for this reason.
     refuse: Option<String>,
+    /// In this way it misbehaves when it starts.
+    start: Option<String>,
+    /// But not before this time, in milliseconds since 1970.
+    sound_until_ms: Option<u64>,
 }
 
 impl Auth for Misbehave {
     fn new(config: &str) -> Result<Self, String> {
         let plugin: Self = serde_json::from_str(config).map_err(|error| error.to_string())?;
+        if plugin.sound_until_ms.is_none_or(|sound| host::unix_ms() >= sound) {
+            misbehave(plugin.start.as_deref());
+        }
         match plugin.refuse {
             Some(reason) => Err(reason),
             None => Ok(plugin),
@@ -25,20 +32,34 @@ impl Auth for Misbehave {
     }
 
     fn subscribe(&mut self, _client: &Connection, request: &SubscribeRequest) -> Verdict {
-        match request.channel.split_once('-').map(|(way, _)| way) {
-            Some("trap") => panic!("asked to trap by {}", request.channel),
-            Some("loop") => spin(),
-            Some("memory") => hoard(),
-            Some("deep") => {
-                let _ = black_box(dig(0));
-            }
-            _ => {}
+        let way = request.channel.split_once('-').map(|(way, _)| way);
+        if way == Some("huge") {
+            return Verdict::refuse(403, "x".repeat(HUGE));
         }
+        misbehave(way);
         Verdict::Pass
     }
 }
 
 export_auth!(Misbehave);
+
+fn misbehave(way: Option<&str>) {
+    match way {
+        Some("trap") => panic!("asked to trap"),
+        Some("loop") => spin(),
+        Some("memory") => hoard(),
+        Some("deep") => {
+            let _ = black_box(dig(0));
+        }
+        Some("draw") => draw(),
+        Some("chatter") => chatter(),
+        Some("leak") => std::mem::forget(black_box(vec![1_u8; LEAK])),
+        _ => {}
+    }
+}
+
+/// Bytes lost in a call that leaks: two hundred such calls would fill an instance.
+const LEAK: usize = 64 << 10;
 
 /// Runs for ever. What the loop does is hidden from the optimiser, or it might see that nothing comes of it.
 fn spin() {
@@ -67,6 +88,23 @@ fn dig(depth: u64) -> u64 {
     }
 }
 
+/// Asks the host for randomness for ever.
+fn draw() {
+    while black_box(true) {
+        black_box(host::random(4_096));
+    }
+}
+
+/// Logs for ever.
+fn chatter() {
+    while black_box(true) {
+        host::warn("chatter of misbehave");
+    }
+}
+
+/// Bytes of a refusal's message that nobody wants to read.
+const HUGE: usize = 8 << 20;
+
 #[cfg(test)]
 mod tests {
     use jackfield_sdk::double::{client, subscription};
@@ -81,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "asked to trap by trap-room")]
+    #[should_panic(expected = "asked to trap")]
     fn traps_on_request() {
         subscribe("trap-room");
     }

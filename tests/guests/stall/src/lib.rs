@@ -1,5 +1,5 @@
-//! A guest for the host's tests: an io plugin that takes its time over `slow-…` channels and lets clients into `brief-…`
-//! channels for a moment only. It passes on everything else.
+//! A guest for the host's tests: an io plugin that takes its time over `slow-…` channels, asks for all the time that there is
+//! over `endless-…` channels and lets clients into `brief-…` channels for a moment only. It passes on everything else.
 
 use jackfield_sdk::{Auth, Connection, SubscribeRequest, Verdict, export_auth, host, no_settings};
 
@@ -21,6 +21,9 @@ impl Auth for Stall {
     fn subscribe(&mut self, _client: &Connection, request: &SubscribeRequest) -> Verdict {
         if request.channel.starts_with("slow-") {
             host::sleep(STALL_MS);
+        }
+        if request.channel.starts_with("endless-") {
+            host::sleep(u32::MAX);
         }
         if request.channel.starts_with("brief-") {
             return Verdict::allow_for_ms(BRIEF_MS);

@@ -1,0 +1,200 @@
+//! What the webhook door asks of a plugin, and what it promises.
+
+use jackfield_hub::Endpoint;
+use jackfield_hub::doors::{DoorError, Notice, WebhookCall};
+use serde_json::json;
+
+use super::given::{self, Given};
+use crate::harness::client::Client;
+use crate::harness::node::Node;
+use crate::harness::server::Setup;
+use crate::harness::stand::{Layout, Stand, guest, notice};
+
+#[test]
+fn the_plugins_of_the_house_keep_the_contract() {
+    for given in given::at("webhook") {
+        keep(&given);
+    }
+}
+
+/// The whole contract of the webhook door, put to one plugin.
+pub(super) fn keep(given: &Given) {
+    given.keep();
+    let stand = given.layout().endpoints(endpoints()).ready();
+    who_wants_a_notice_gets_it(&stand, &given.name);
+    notices_that_belong_together_stay_together(&stand, &given.name);
+    unknown_notices_are_no_surprise(&stand, &given.name);
+    much_is_no_surprise(&stand, &given.name);
+    without_endpoints_there_is_nobody_to_call(given);
+    assert_eq!(stand.report(&given.name).traps, 0, "{} trapped", given.name);
+}
+
+fn endpoints() -> Vec<Endpoint> {
+    let endpoint = |url: &str| Endpoint {
+        url: url.to_owned(),
+        ..Endpoint::default()
+    };
+    let headers = vec![("authorization".to_owned(), "Bearer x".to_owned())];
+    vec![
+        endpoint("http://127.0.0.1:9/all"),
+        Endpoint {
+            events: vec!["member_added".to_owned(), "member_removed".to_owned()],
+            headers,
+            ..endpoint("http://127.0.0.1:9/members")
+        },
+        Endpoint {
+            channel_starts_with: "presence-".to_owned(),
+            channel_ends_with: "-eu".to_owned(),
+            ..endpoint("http://127.0.0.1:9/places")
+        },
+    ]
+}
+
+/// The paths that are called for these notices, in alphabetical order.
+fn called(stand: &Stand, notices: &[Notice]) -> Vec<String> {
+    let calls = prepared(stand, notices);
+    let path = |call: &WebhookCall| call.url.trim_start_matches("http://127.0.0.1:9/").to_owned();
+    let mut paths: Vec<String> = calls.iter().map(path).collect();
+    paths.sort();
+    paths
+}
+
+fn prepared(stand: &Stand, notices: &[Notice]) -> Vec<WebhookCall> {
+    stand.prepare(notices).unwrap_or_else(|error| panic!("{error}"))
+}
+
+// wit/deps/webhook/webhook.wit: "The names of the events it wants; empty means all."
+// wit/deps/webhook/webhook.wit: "How the names of the channels that it wants to hear of begin and end; empty means any."
+// wit/deps/webhook/webhook.wit: "One of the `endpoint.url`s given; anything else is refused."
+fn who_wants_a_notice_gets_it(stand: &Stand, name: &str) {
+    for (event, channel, wanted) in [
+        ("channel_occupied", "room", &["all"][..]),
+        ("member_added", "presence-room", &["all", "members"]),
+        ("member_removed", "presence-eu", &["all", "members", "places"]),
+        ("channel_vacated", "presence-hall-eu", &["all", "places"]),
+        ("cache_miss", "private-hall-eu", &["all"]),
+    ] {
+        assert_eq!(
+            called(stand, &[notice(event, channel)]),
+            wanted,
+            "{name}: {event} {channel}"
+        );
+    }
+}
+
+// wit/deps/webhook/webhook.wit: "Called off the serving threads, with notices of one app that belong into one request to each
+// endpoint that wants them:"
+fn notices_that_belong_together_stay_together(stand: &Stand, name: &str) {
+    let notices = [
+        notice("channel_occupied", "presence-hall-eu"),
+        notice("member_added", "presence-hall-eu"),
+        notice("subscription_count", "room"),
+    ];
+    assert_eq!(called(stand, &notices), ["all", "members", "places"], "{name}");
+}
+
+// wit/deps/webhook/webhook.wit: "More may come."
+fn unknown_notices_are_no_surprise(stand: &Stand, name: &str) {
+    let strange = notice("channel_painted", "presence-hall-eu");
+    assert_eq!(called(stand, &[strange]), ["all", "places"], "{name}");
+}
+
+fn much_is_no_surprise(stand: &Stand, name: &str) {
+    let many: Vec<Notice> = (0..100)
+        .map(|n| notice("channel_occupied", &format!("room-{n}")))
+        .collect();
+    assert_eq!(called(stand, &many), ["all"], "{name}");
+    let mut large = notice("client_event", "private-room");
+    large.event = json!({ "name": "client_event", "data": "\u{1f600}\"\\".repeat(5_000) }).to_string();
+    assert_eq!(called(stand, &[large]), ["all"], "{name}");
+}
+
+fn without_endpoints_there_is_nobody_to_call(given: &Given) {
+    let stand = given.stand();
+    assert_eq!(
+        prepared(&stand, &[notice("channel_occupied", "room")]),
+        [],
+        "{}",
+        given.name
+    );
+}
+
+fn probe() -> Stand {
+    let (name, toml) = ("probe-webhook", "[limits]\npause_after = 0");
+    let layout = Layout::new().at("webhook", name, guest(name)).endpoints(endpoints());
+    layout.file("probe-webhook.toml", toml).ready()
+}
+
+fn failure(answer: Result<Vec<WebhookCall>, DoorError>) -> String {
+    match answer {
+        Err(DoorError::Failed { plugin, reason, .. }) if plugin == "probe-webhook" => reason,
+        other => panic!("{other:?} is no failure"),
+    }
+}
+
+// wit/deps/webhook/webhook.wit: "One of the `endpoint.url`s given; anything else is refused."
+#[test]
+fn an_address_that_nobody_gave_is_refused() {
+    let stand = probe();
+    let reason = failure(stand.prepare(&[notice("channel_occupied", "elsewhere")]));
+    assert!(reason.contains("http://127.0.0.1:9/elsewhere"), "{reason}");
+    assert_eq!(prepared(&stand, &[notice("channel_occupied", "room")]).len(), 3);
+}
+
+// wit/deps/webhook/webhook.wit: "One POST request to make."
+#[test]
+fn a_million_calls_are_too_many() {
+    let ordinary = "[limits]\npause_after = 0";
+    // With all the memory and time that an operator can give, what it hands over is still bounded.
+    let generous = "[limits]\npause_after = 0\nmemory_mb = 128\ncpu_ms = 1000";
+    for limits in [ordinary, generous] {
+        let name = "probe-webhook";
+        let layout = Layout::new().at("webhook", name, guest(name)).endpoints(endpoints());
+        let stand = layout.file("probe-webhook.toml", limits).ready();
+        let reason = failure(stand.prepare(&[notice("channel_occupied", "many")]));
+        assert!(reason.contains("stopped"), "{reason}");
+        assert_eq!(stand.report(name).traps, 1);
+        assert_eq!(prepared(&stand, &[notice("channel_occupied", "room")]).len(), 3);
+    }
+}
+
+// wit/deps/webhook/webhook.wit: "An error or a trap keeps the notices for another try." wit/deps/webhook/webhook.wit: "Stable: a
+// repeated notice has the same id."
+#[tokio::test]
+async fn an_error_and_a_trap_keep_the_notice() {
+    let mut receiver = Node::start("receiver", &["app-key", "app-secret"]);
+    let port = receiver.sees(&json!({ "saw": "listening" })).await["port"].clone();
+    let server = Setup::default()
+        .guest("probe-webhook")
+        .config("[webhooks]\nplugin = \"probe-webhook\"")
+        .app(&format!("[[apps.webhooks]]\nurl = \"http://127.0.0.1:{port}/\""))
+        .start()
+        .await;
+    let mut client = Client::connect(server.port).await;
+    for channel in ["error", "trap"] {
+        client.subscribe(channel).await;
+        let seen = receiver.sees(&json!({ "saw": "webhook", "channel": channel })).await;
+        assert_eq!(seen["valid"], true, "{seen}");
+        let id = seen["extra"].as_str().expect("the probe names the notice");
+        let log = server.errors();
+        assert!(
+            log.contains(&format!("not yet {id}")),
+            "it failed before, on the same notice\n{log}"
+        );
+    }
+}
+
+// wit/deps/webhook/webhook.wit: "The name of a header in which the host puts the hexadecimal HMAC-SHA256 of the body under the app's
+// secret, at the moment of sending. None: unsigned."
+#[test]
+fn a_plugin_may_leave_a_call_unsigned() {
+    let stand = probe();
+    let signed = prepared(&stand, &[notice("channel_occupied", "room")]);
+    let unsigned = prepared(&stand, &[notice("channel_occupied", "unsigned")]);
+    assert!(
+        signed
+            .iter()
+            .all(|call| call.signature_header.as_deref() == Some("x-pusher-signature"))
+    );
+    assert!(unsigned.iter().all(|call| call.signature_header.is_none()));
+}
