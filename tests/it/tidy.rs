@@ -21,6 +21,7 @@ const EXCEPTIONS: &[Exception] = &[];
 const ARROWS: &[(&str, &[&str])] = &[
     ("host/protocol", &[]),
     ("host/protocol/fuzz", &["jackfield-protocol"]),
+    ("host/cluster", &[]),
     ("host/hub", &["jackfield-protocol"]),
     ("host/links", &[]),
     ("host/wasm", &["jackfield-hub", "jackfield-links", "jackfield-protocol"]),
@@ -64,6 +65,23 @@ const ABSENT: &[(&str, &str, &str)] = &[
     ("host/protocol/", "std::env", "configuration arrives parsed"),
     ("host/protocol/", "std::net", "bytes in, frames out: no sockets"),
     ("host/protocol/", "tokio::", "bytes in, frames out: no runtime"),
+    (
+        "host/cluster/",
+        "Instant::now",
+        "time is an argument here: a test sets it",
+    ),
+    (
+        "host/cluster/",
+        "SystemTime::now",
+        "time is an argument here: a test sets it",
+    ),
+    (
+        "host/cluster/",
+        "getrandom",
+        "randomness is an argument here: a test sets it",
+    ),
+    ("host/cluster/", "std::env", "configuration arrives parsed"),
+    ("host/cluster/", "tokio::", "events in, effects out: no runtime"),
     ("host/hub/", "Instant::now", "time is an argument here: a test sets it"),
     (
         "host/hub/",

@@ -1,0 +1,159 @@
+//! Webhooks of channels: who sends them, and what was sent.
+//!
+//! Every node keeps what was announced last of every channel. One node owns a channel (the highest rendezvous hash among
+//! the open ones); whenever the merged view and the ledger differ, the owner announces the next transition, and tells
+//! all. Whoever owns the channel later goes on from there.
+
+use std::collections::BTreeMap;
+
+use crate::cluster::Cluster;
+use crate::envelope::{Announcement, Move};
+use crate::event::Effect;
+use crate::rules::Rule;
+use crate::stable::{Keyed, Table, mix, weight};
+use crate::topic::{Micros, NodeId, Topic};
+
+/// What was announced.
+pub(crate) struct Ledger {
+    known: Table<Entry>,
+    /// Channels whose occupancy differs from what was announced, since when.
+    differ: BTreeMap<Topic, Micros>,
+}
+
+struct Entry {
+    series: u64,
+    k: u64,
+    occupied: bool,
+    /// There was another series.
+    disputed: bool,
+    since: Micros,
+}
+
+impl Ledger {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            known: Table::with_hasher(Keyed(seed)),
+            differ: BTreeMap::new(),
+        }
+    }
+
+    /// Whether that is what was announced last, and for certain.
+    fn says(&self, topic: &Topic, occupied: bool) -> bool {
+        match self.known.get(topic) {
+            Some(entry) => entry.occupied == occupied && !entry.disputed,
+            None => !occupied,
+        }
+    }
+
+    /// All entries, for a snapshot.
+    pub(crate) fn entries(&self) -> Vec<Announcement> {
+        let entries = self.known.iter().map(|(topic, entry)| Announcement {
+            topic: topic.clone(),
+            series: entry.series,
+            k: entry.k,
+            occupied: entry.occupied,
+        });
+        let mut entries: Vec<Announcement> = entries.collect();
+        entries.sort_unstable();
+        entries
+    }
+
+    /// The later one of a series counts. After a partition there may be two series: the higher one goes on, and because
+    /// nobody knows which was told last, it tells once more how things are.
+    fn note(&mut self, it: &Announcement, now: Micros) {
+        let known = self.known.get_mut(&it.topic);
+        let disputed = known.as_ref().is_some_and(|known| known.series != it.series);
+        match known {
+            Some(known) if (known.series, known.k) >= (it.series, it.k) => known.disputed |= disputed,
+            _ => {
+                let entry = Entry {
+                    series: it.series,
+                    k: it.k,
+                    occupied: it.occupied,
+                    disputed,
+                    since: now,
+                };
+                self.known.insert(it.topic.clone(), entry);
+            }
+        }
+    }
+
+    /// Channels that have been empty for long begin a new series.
+    pub(crate) fn forget(&mut self, now: Micros) {
+        self.known
+            .retain(|_, entry| entry.occupied || entry.since + KEEP_US > now);
+    }
+}
+
+impl Cluster {
+    /// Whether this node is the one that tells the app's server of this channel.
+    pub fn owns(&self, topic: &Topic) -> bool {
+        let open = self.peers.live.iter().filter(|(_, peer)| peer.open);
+        let rivals = open.map(|(node, _)| (weight(topic.as_str(), *node), *node));
+        let mine = (weight(topic.as_str(), self.me.id), self.me.id);
+        self.is_open() && rivals.max().is_none_or(|best| best < mine)
+    }
+
+    /// The merged occupancy of a channel may have changed.
+    pub(crate) fn compare_ledger(&mut self, topic: &Topic) {
+        if self.ledger.says(topic, self.roster.is_occupied(topic)) {
+            self.ledger.differ.remove(topic);
+            return;
+        }
+        let now = self.me.now;
+        self.ledger.differ.entry(topic.clone()).or_insert(now);
+        self.announce(topic);
+    }
+
+    pub(crate) fn on_announced(&mut self, from: NodeId, it: &Announcement) {
+        if from == self.me.id || self.me.rules.hold(Rule::Ledger) {
+            self.ledger.note(it, self.me.now);
+            self.compare_ledger(&it.topic);
+        }
+    }
+
+    /// Once a beat: what has waited long enough, or has become this node's.
+    pub(crate) fn announce_all(&mut self) {
+        let topics: Vec<Topic> = self.ledger.differ.keys().cloned().collect();
+        for topic in topics {
+            self.announce(&topic);
+        }
+    }
+
+    fn announce(&mut self, topic: &Topic) {
+        let now = self.me.now;
+        let Some(since) = self.ledger.differ.get(topic) else {
+            return;
+        };
+        let occupied = self.roster.is_occupied(topic);
+        let waited = occupied || since + VACATED_US <= now;
+        let calm = self.peers.live.is_empty() || self.peers.calm_ticks >= CALM_TICKS;
+        if !(waited && calm && self.buses.proven && self.owns(topic)) {
+            return;
+        }
+        let (series, k) = match self.ledger.known.get(topic) {
+            // Kinds alternate: what is told again skips a number.
+            Some(entry) => (entry.series, entry.k + 1 + u64::from(entry.occupied == occupied)),
+            None => (mix(self.me.id.0 ^ self.me.stamp()), 1),
+        };
+        let it = Announcement {
+            topic: topic.clone(),
+            series,
+            k,
+            occupied,
+        };
+        self.effects.push(Effect::Announce(it.clone()));
+        self.tell_move(Move::Announced(it));
+        // If this node ended before it has told, nobody would know what was announced.
+        self.flush_moves();
+    }
+}
+
+/// Page changes and reconnects are back within it (Pusher documents, "Webhooks").
+const VACATED_US: u64 = 3_000_000;
+
+/// A node whose view of the others has just changed may not have heard what was announced.
+const CALM_TICKS: u32 = 3;
+
+/// Longer than a webhook is repeated.
+const KEEP_US: u64 = 600_000_000;

@@ -1,0 +1,37 @@
+//! The cluster protocol: many instances that look like one.
+//!
+//! A pure state machine: [`Cluster::handle`] takes an event and the time, and says what to do. There is no I/O, no clock,
+//! no randomness and no runtime in this crate, and nothing of sockets, channels or Pusher: topics are texts, frames and
+//! members are bytes. So a whole cluster, with its brokers and their faults, runs inside of one test.
+//!
+//! What it promises, for every origin and topic: a follower delivers what was published after its
+//! [`Effect::Followed`] in order, once, and leaves nothing out unless it says so by [`Effect::Close`].
+
+#![warn(missing_docs)]
+
+mod chain;
+mod cluster;
+mod envelope;
+mod event;
+mod ledger;
+mod membership;
+mod peers;
+mod publish;
+mod roster;
+mod rules;
+mod stable;
+mod stats;
+mod swap;
+mod timers;
+mod topic;
+mod topics;
+
+pub use cluster::{Cluster, Setup};
+pub use event::{
+    Announcement, Answer, BusId, Degraded, Delivery, Effect, Event, Loss, MAX_BUSES, Publication, Reach, Refused, State,
+};
+pub use stats::Stats;
+pub use topic::{Micros, NodeId, Topic, User};
+
+#[cfg(test)]
+mod tests;

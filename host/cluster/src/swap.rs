@@ -1,0 +1,304 @@
+//! The attached adapters, and the way from one to another without losing anything.
+//!
+//! Buses have no names on the wire: all that counts is on which of my links I hear whom. While two are attached, a node
+//! follows everything on both. It publishes on the target alone as long as every live peer hears it there, else on all;
+//! that is recomputed each time, never latched. When everybody publishes on the target alone for a while, the others are
+//! left: of them only the topic of all nodes is still followed, so that somebody who comes up there alone is noticed.
+
+use crate::cluster::Cluster;
+use crate::envelope::Publishes;
+use crate::event::{BusId, Degraded, Effect, MAX_BUSES, Reach};
+use crate::rules::Rule;
+use crate::topic::{Micros, NodeId, Topic};
+
+/// All attached adapters.
+#[derive(Default)]
+pub(crate) struct Buses {
+    list: Vec<Bus>,
+    target: Option<BusId>,
+    /// Something came over a link in the last beat.
+    pub(crate) proven: bool,
+    /// Since when everybody publishes on the target alone.
+    agreed: Option<Micros>,
+    /// Since when two are attached.
+    swapping: Option<Micros>,
+}
+
+struct Bus {
+    id: BusId,
+    reach: Reach,
+    up: bool,
+    /// The topic of all nodes is followed.
+    all: bool,
+    /// This node's own topic is followed.
+    inbox: bool,
+    ready: bool,
+    /// Something came since the last tick.
+    heard: bool,
+    left: bool,
+}
+
+impl BusId {
+    /// Its place in a set of buses.
+    pub(crate) const fn bit(self) -> u8 {
+        1 << self.0
+    }
+}
+
+/// The buses of a set.
+pub(crate) fn each(mask: u8) -> impl Iterator<Item = BusId> {
+    (0..MAX_BUSES).map(BusId).filter(move |bus| mask & bus.bit() != 0)
+}
+
+impl Buses {
+    /// Attached, not left, and up.
+    pub(crate) fn usable_mask(&self) -> u8 {
+        self.mask(|bus| !bus.left && bus.up)
+    }
+
+    pub(crate) fn usable(&self) -> impl Iterator<Item = BusId> + use<> {
+        each(self.usable_mask())
+    }
+
+    pub(crate) fn is_ready(&self, bus: BusId) -> bool {
+        self.find(bus).is_some_and(|bus| bus.ready)
+    }
+
+    /// There is nobody else to reach.
+    pub(crate) fn alone(&self) -> bool {
+        self.list.iter().all(|bus| bus.reach == Reach::Alone)
+    }
+
+    /// Something came over this bus.
+    pub(crate) fn hear(&mut self, bus: BusId) {
+        if let Some(bus) = self.find_mut(bus) {
+            bus.heard = true;
+        }
+    }
+
+    /// The end of a beat: was a link proven in it?
+    pub(crate) fn prove(&mut self) {
+        self.proven = self.list.iter().any(|bus| {
+            let echo = bus.heard || bus.reach == Reach::Alone;
+            bus.up && !bus.left && echo
+        });
+        self.forget_proof();
+    }
+
+    pub(crate) fn forget_proof(&mut self) {
+        for bus in &mut self.list {
+            bus.heard = false;
+        }
+    }
+
+    /// `confirmed`: the buses on which all that has somebody to deliver to is confirmed.
+    pub(crate) fn make_ready(&mut self, confirmed: u8) {
+        for bus in &mut self.list {
+            bus.ready = bus.up && !bus.left && bus.all && bus.inbox && confirmed & bus.id.bit() != 0;
+        }
+    }
+
+    /// The topic of all nodes is followed on this bus.
+    pub(crate) fn confirm_all(&mut self, bus: BusId) {
+        if let Some(bus) = self.find_mut(bus) {
+            bus.all = true;
+        }
+    }
+
+    /// This node's own topic is followed on this bus.
+    pub(crate) fn confirm_inbox(&mut self, bus: BusId) {
+        if let Some(bus) = self.find_mut(bus) {
+            bus.inbox = true;
+        }
+    }
+
+    /// A topic was lost on this bus: it is not ready until that is followed again.
+    pub(crate) fn lose(&mut self, bus: BusId) {
+        if let Some(bus) = self.find_mut(bus) {
+            bus.ready = false;
+        }
+    }
+
+    fn attached(&self) -> u8 {
+        self.mask(|bus| !bus.left)
+    }
+
+    fn is_left(&self, bus: BusId) -> bool {
+        self.find(bus).is_some_and(|bus| bus.left)
+    }
+
+    fn mask(&self, which: impl Fn(&Bus) -> bool) -> u8 {
+        let found = self.list.iter().filter(|bus| which(bus));
+        found.fold(0, |mask, bus| mask | bus.id.bit())
+    }
+
+    fn find(&self, id: BusId) -> Option<&Bus> {
+        self.list.iter().find(|bus| bus.id == id)
+    }
+
+    fn find_mut(&mut self, id: BusId) -> Option<&mut Bus> {
+        self.list.iter_mut().find(|bus| bus.id == id)
+    }
+}
+
+impl Cluster {
+    pub(crate) fn on_attach(&mut self, id: BusId, reach: Reach) {
+        if id.0 >= MAX_BUSES || self.buses.find(id).is_some() {
+            return;
+        }
+        self.buses.target = self.buses.target.or(Some(id));
+        self.buses.list.push(Bus {
+            id,
+            reach,
+            up: false,
+            all: false,
+            inbox: false,
+            ready: false,
+            heard: false,
+            left: false,
+        });
+    }
+
+    pub(crate) fn on_target(&mut self, id: BusId) {
+        self.buses.target = Some(id);
+        self.buses.agreed = None;
+        // Whoever goes back to a bus that was left needs it again.
+        self.attach_again(id);
+    }
+
+    pub(crate) fn on_drop(&mut self, id: BusId) {
+        self.on_link_down(id);
+        self.buses.list.retain(|bus| bus.id != id);
+        if self.buses.target == Some(id) {
+            self.buses.target = self.buses.list.first().map(|bus| bus.id);
+        }
+    }
+
+    pub(crate) fn on_link_up(&mut self, id: BusId) {
+        let Some(bus) = self.buses.find_mut(id) else { return };
+        bus.up = true;
+        if bus.left {
+            self.effects.push(Effect::Follow(id, vec![self.me.all.clone()]));
+        } else {
+            self.follow_all(id);
+        }
+    }
+
+    pub(crate) fn on_link_down(&mut self, id: BusId) {
+        let Some(bus) = self.buses.find_mut(id) else { return };
+        (bus.up, bus.all, bus.inbox, bus.ready, bus.heard) = (false, false, false, false, false);
+        if !bus.left {
+            self.peers.link_down_at = Some(self.me.now);
+        }
+        self.unconfirm(id);
+    }
+
+    /// Where publishes go.
+    pub(crate) fn publishing(&self) -> u8 {
+        let attached = self.buses.attached();
+        match self.buses.target {
+            Some(target) if attached.count_ones() > 1 && self.is_target_enough(target) => target.bit(),
+            _ => attached,
+        }
+    }
+
+    pub(crate) fn publishes_seen_from(&self, bus: BusId) -> Publishes {
+        let publishing = self.publishing();
+        if publishing == bus.bit() {
+            Publishes::Here
+        } else if publishing & bus.bit() != 0 {
+            Publishes::Everywhere
+        } else {
+            Publishes::Elsewhere
+        }
+    }
+
+    /// Once a beat: leaves what nobody needs any more.
+    pub(crate) fn advance_swap(&mut self) {
+        let now = self.me.now;
+        let attached = self.buses.attached();
+        let Some(target) = self.buses.target.filter(|_| attached.count_ones() > 1) else {
+            (self.buses.agreed, self.buses.swapping) = (None, None);
+            return;
+        };
+        self.buses.swapping.get_or_insert(now);
+        if self.publishing() != target.bit() || self.lagging(target).is_some() {
+            self.buses.agreed = None;
+            return;
+        }
+        if *self.buses.agreed.get_or_insert(now) + DETACH_LINGER_US > now {
+            return;
+        }
+        self.buses.agreed = None;
+        for bus in each(attached & !target.bit()) {
+            self.leave_bus(bus);
+        }
+    }
+
+    /// A beat came on a bus that was left: whoever still publishes there, or is heard nowhere else, is met there again.
+    /// Whoever publishes on our target alone is on its way out as well.
+    pub(crate) fn rejoin(&mut self, bus: BusId, from: NodeId, publishes: Publishes) {
+        if !self.buses.is_left(bus) || !self.me.rules.hold(Rule::Rejoin) {
+            return;
+        }
+        let on_target = |target: BusId| {
+            let heard = self.peers.live.get(&from).map(|peer| *peer.bus(target));
+            heard.is_some_and(|heard| heard.is_fresh(self.me.now))
+        };
+        let gone = publishes == Publishes::Elsewhere && self.buses.target.is_some_and(on_target);
+        if !gone {
+            self.attach_again(bus);
+        }
+    }
+
+    /// Which peer holds up the swap, if it takes long.
+    pub(crate) fn swap_waits(&self) -> Option<Degraded> {
+        let since = self.buses.swapping?;
+        if since + SWAP_LONG_US > self.me.now {
+            return None;
+        }
+        self.lagging(self.buses.target?).map(Degraded::SwapWaits)
+    }
+
+    fn is_target_enough(&self, target: BusId) -> bool {
+        self.buses.is_ready(target) && self.peers.heard_by_all() & target.bit() != 0
+    }
+
+    /// A peer that does not publish on the target alone yet.
+    fn lagging(&self, target: BusId) -> Option<NodeId> {
+        let mut peers = self.peers.live.iter();
+        let late = peers.find(|(_, peer)| {
+            let heard = peer.bus(target);
+            let there = heard.is_fresh(self.me.now) && heard.publishes == Some(Publishes::Here);
+            !there || peer.on & target.bit() == 0
+        });
+        late.map(|(node, _)| *node)
+    }
+
+    fn leave_bus(&mut self, id: BusId) {
+        let mut topics: Vec<Topic> = self.topics.table.keys().cloned().collect();
+        topics.sort_unstable();
+        topics.push(self.me.inbox.clone());
+        self.effects.push(Effect::Unfollow(id, topics));
+        if let Some(bus) = self.buses.find_mut(id) {
+            (bus.left, bus.inbox, bus.ready) = (true, false, false);
+        }
+        self.unconfirm(id);
+    }
+
+    fn attach_again(&mut self, id: BusId) {
+        let Some(bus) = self.buses.find_mut(id).filter(|bus| bus.left) else {
+            return;
+        };
+        bus.left = false;
+        if bus.up {
+            self.follow_all(id);
+        }
+    }
+}
+
+/// Messages that were on their way over the old bus have arrived by then.
+const DETACH_LINGER_US: u64 = 2_500_000;
+
+/// A swap takes a few beats; after this long somebody should look.
+const SWAP_LONG_US: u64 = 10_000_000;

@@ -1,0 +1,120 @@
+//! What nodes want done: the part of the hub and of the adapters, as far as the cluster sees it.
+
+use super::world::{Act, MS, World, request_of};
+use crate::{Answer, Delivery, Effect, Loss, Topic, User};
+
+impl World {
+    pub(super) fn carry_out(&mut self, at: usize, effect: Effect) {
+        match effect {
+            Effect::Answer(ticket, answer) => self.answered(ticket, answer),
+            Effect::Deliver(delivery) => self.deliver(at, &delivery),
+            Effect::Followed(topic) => self.welcome(at, &topic),
+            Effect::Close { topic, before, why } => self.close(at, &topic, before, why),
+            Effect::MemberAdded(topic, user, _) => self.member(at, topic, user, true),
+            Effect::MemberRemoved(topic, user) => self.member(at, topic, user, false),
+            Effect::Announce(it) => {
+                self.say(|| format!("node {at} announces {it:?}"));
+                self.tally.announced += 1;
+                self.announced.push((self.now, at, self.lives[at], it));
+            }
+            Effect::State(state) => self.say(|| format!("node {at} is {state:?}")),
+            Effect::Count(..) => {}
+            Effect::NameTaken(node) => self.fail(format!("node {at} was refused because of {node}")),
+            Effect::Gone => self.act(self.now + 200 * MS, Act::End(at, self.lives[at])),
+            effect @ (Effect::Publish { .. } | Effect::Follow(..) | Effect::Unfollow(..)) => {
+                if let Some((bus, request)) = request_of(effect) {
+                    self.request(at, bus, request);
+                }
+            }
+        }
+    }
+
+    pub(super) fn fail(&mut self, text: String) {
+        self.say(|| format!("FAILURE: {text}"));
+        self.failures.push(text);
+    }
+
+    fn answered(&mut self, ticket: u64, answer: Answer) {
+        let it = &mut self.published[ticket as usize];
+        let before = it.answer.replace(answer);
+        match answer {
+            Answer::Confirmed => self.tally.confirmed += 1,
+            Answer::Refused(_) => self.tally.refused += 1,
+            Answer::Unknown => self.tally.unknown += 1,
+        }
+        if before.is_some() {
+            self.fail(format!("publish {ticket} was answered twice"));
+        }
+        if answer != Answer::Confirmed {
+            self.say(|| format!("publish {ticket}: {answer:?}"));
+        }
+    }
+
+    fn deliver(&mut self, at: usize, delivery: &Delivery) {
+        let id = u64::from_le_bytes(delivery.frame[..8].try_into().expect("eight bytes"));
+        let origin = self.published[id as usize].epoch;
+        let Some(node) = &self.nodes[at] else { return };
+        let sockets = node.here.get(&delivery.topic).cloned().unwrap_or_default();
+        self.say(|| format!("node {at} delivers {id} on {}", delivery.topic));
+        for number in sockets {
+            let socket = &mut self.sockets[number];
+            if socket.welcomed.is_none() || socket.closed.is_some() {
+                continue;
+            }
+            self.tally.delivered += 1;
+            socket.got.insert(id);
+            let last = socket.last.insert(origin, id);
+            if last.is_some_and(|last| last >= id) {
+                self.fail(format!("socket {number} at node {at} got {id} after {last:?}"));
+            }
+        }
+    }
+
+    fn welcome(&mut self, at: usize, topic: &Topic) {
+        let now = self.now;
+        let Some(node) = &mut self.nodes[at] else { return };
+        node.followed.insert(topic.clone());
+        let sockets = node.here.get(topic).cloned().unwrap_or_default();
+        for number in sockets {
+            let socket = &mut self.sockets[number];
+            if socket.welcomed.is_none() && socket.closed.is_none() {
+                socket.welcomed = Some(now);
+                self.act(now, Act::Join(number));
+            }
+        }
+    }
+
+    fn close(&mut self, at: usize, topic: &Topic, before: u64, why: Loss) {
+        let now = self.now;
+        let Some(node) = &self.nodes[at] else { return };
+        let sockets = node.here.get(topic).cloned().unwrap_or_default();
+        let clock = |world: u64| node.clock(world);
+        let doomed: Vec<usize> = sockets
+            .into_iter()
+            .filter(|&number| self.sockets[number].welcomed.is_some_and(|at| clock(at) <= before))
+            .filter(|&number| self.sockets[number].closed.is_none())
+            .collect();
+        self.say(|| format!("node {at} closes {} sockets on {topic}: {why:?}", doomed.len()));
+        for number in doomed {
+            self.sockets[number].closed = Some(now);
+            self.tally.closed += 1;
+            self.tally.closed_for_debt += u64::from(why == Loss::Debt);
+            self.act(now, Act::Leave(number));
+        }
+    }
+
+    /// In the eyes of one node, members come and go by turns.
+    fn member(&mut self, at: usize, topic: Topic, user: User, added: bool) {
+        self.tally.removed += u64::from(!added);
+        let Some(node) = &mut self.nodes[at] else { return };
+        let key = (topic, user);
+        let fits = if added {
+            node.view.insert(key.clone())
+        } else {
+            node.view.remove(&key)
+        };
+        if !fits {
+            self.fail(format!("node {at} was told twice of {key:?}, added {added}"));
+        }
+    }
+}
