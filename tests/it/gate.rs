@@ -199,3 +199,20 @@ async fn a_permission_that_ends_is_taken_back() {
     client.ping().await;
     client.expect("pusher:pong").await;
 }
+
+// host/docs/misbehaving-plugins.md: "time to an answer, for plugins that wait": `init` has no more of it than a question.
+#[tokio::test]
+async fn a_plugin_that_waits_and_never_begins_is_given_up() {
+    let server = Setup::default()
+        .guest("stall")
+        .file("stall.toml", "[limits]\ndeadline_ms = 300")
+        .config("[auth]\nchain = [\"stall\", \"auth-pusher\"]\n[plugin.stall]\nbegin = \"loop\"")
+        .start()
+        .await;
+    let (status, body) = server.ready().await;
+    let reason = body["reasons"][0].as_str().expect("a text");
+    assert!(
+        status == 503 && reason.contains("did not start within 300 ms"),
+        "{reason}"
+    );
+}

@@ -153,6 +153,8 @@ pub(crate) fn hot_store(identity: Arc<Identity>, host: Arc<HostSide>) -> Store<C
 pub(crate) fn io_store(identity: Arc<Identity>, host: Arc<HostSide>, requests: Option<Requests>) -> Store<Context> {
     let mut store = store(identity, host);
     store.data_mut().requests = requests;
+    // From the first instruction on: without ticks a guest that loops in its `init` would hold its thread for ever.
+    store.data().host.pulse.keep_going();
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(|store| {
         store.data().host.pulse.keep_going();

@@ -4,7 +4,7 @@
 //! outside: whoever asked gives up, the guest is told to stop at its next tick, and its instance is thrown away. So it
 //! is too when the asker goes away. Every door but the adapter's takes such plugins.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -102,7 +102,17 @@ where
 
 /// Makes an instance and throws it away, to see whether the plugin starts.
 pub(crate) fn try_out<D: Door>(plugin: &Plugin<D>) -> Result<(), String> {
-    plugin.host.waiting.block_on(instantiate(plugin)).map(|_| ())
+    let (asker, deadline) = (Arc::default(), plugin.identity.limits.deadline);
+    plugin.host.waiting.block_on(async {
+        let mut made = pin!(instantiate(plugin, &asker));
+        if let Ok(made) = tokio::time::timeout(deadline, &mut made).await {
+            return made.map(|_| ());
+        }
+        // A guest that has been told so comes to an end at its next tick.
+        asker.leave();
+        let _ = made.await;
+        Err(format!("it did not start within {} ms", deadline.as_millis()))
+    })
 }
 
 async fn run<D: Door, R>(
@@ -127,7 +137,10 @@ async fn run<D: Door, R>(
     let mut fiber = match idle {
         Some(fiber) => fiber,
         None => {
-            let made = instantiate(plugin).await;
+            let made = instantiate(plugin, &asker).await;
+            if asker.is_gone() {
+                return in_vain();
+            }
             made.map_err(|reason| plugin.overdue(Failure::Trap, reason))?
         }
     };
@@ -148,7 +161,7 @@ async fn run<D: Door, R>(
     Ok(answer)
 }
 
-async fn instantiate<D: Door>(plugin: &Plugin<D>) -> Result<Fiber<D::Waiting>, String> {
+async fn instantiate<D: Door>(plugin: &Plugin<D>, asker: &Arc<Asker>) -> Result<Fiber<D::Waiting>, String> {
     let failed = |error: wasmtime::Error| format!("an instance could not be made: {}", reason(&error));
     let pre: &InstancePre<Context> = &plugin.pre;
     let mut store = io_store(
@@ -156,6 +169,7 @@ async fn instantiate<D: Door>(plugin: &Plugin<D>) -> Result<Fiber<D::Waiting>, S
         Arc::clone(&plugin.host),
         plugin.requests.clone(),
     );
+    store.data_mut().asker = Arc::clone(asker);
     let instance = pre.instantiate_async(&mut store).await.map_err(failed)?;
     let init = lifecycle::GuestIndices::new(pre)
         .and_then(|found| found.load(&mut store, &instance))

@@ -1,5 +1,8 @@
 //! A guest for the host's tests: an io plugin that takes its time over `slow-…` channels, asks for all the time that there is
-//! over `endless-…` channels and lets clients into `brief-…` channels for a moment only. It passes on everything else.
+//! over `endless-…` channels and lets clients into `brief-…` channels for a moment only. It passes on everything else. With
+//! `begin = "loop"` it never gets so far.
+
+use std::hint::black_box;
 
 use jackfield_sdk::{Auth, Connection, SubscribeRequest, Verdict, export_auth, host, no_settings};
 
@@ -15,6 +18,7 @@ pub struct Stall;
 
 impl Auth for Stall {
     fn new(config: &str) -> Result<Self, String> {
+        while black_box(config) == r#"{"begin":"loop"}"# {}
         no_settings(config).map(|()| Self)
     }
 
