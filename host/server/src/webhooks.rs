@@ -33,9 +33,8 @@ pub(crate) async fn run(shared: Arc<Shared>, queue: Arc<NoticeStore>, sink: Arc<
         let Some(app) = shared.apps.by_id(&notices[0].app) else {
             continue;
         };
-        for portion in portions(&notices) {
+        for notices in portions(notices) {
             let (client, app, sink) = (Arc::clone(&client), Arc::clone(&app), Arc::clone(&sink));
-            let notices = portion.to_vec();
             // A task of its own: notices that the plugin cannot word must not hold up those of other apps.
             sending.spawn(async move {
                 let calls = prepare(sink.as_ref(), &app, &notices).await;
@@ -69,16 +68,17 @@ async fn prepare(sink: &dyn WebhookSink, app: &Arc<App>, notices: &[Notice]) -> 
 }
 
 /// The notices in as few portions as fit into a request each.
-fn portions(notices: &[Notice]) -> Vec<&[Notice]> {
-    let (mut portions, mut start, mut bytes) = (Vec::new(), 0, 0);
-    for (at, notice) in notices.iter().enumerate() {
+fn portions(notices: Vec<Notice>) -> Vec<Vec<Notice>> {
+    let (mut portions, mut portion, mut bytes) = (Vec::new(), Vec::new(), 0);
+    for notice in notices {
         bytes += notice.event.len();
-        if bytes > PORTION_BYTES && at > start {
-            portions.push(&notices[start..at]);
-            (start, bytes) = (at, notice.event.len());
+        if bytes > PORTION_BYTES && !portion.is_empty() {
+            bytes = notice.event.len();
+            portions.push(std::mem::take(&mut portion));
         }
+        portion.push(notice);
     }
-    portions.push(&notices[start..]);
+    portions.push(portion);
     portions
 }
 
@@ -180,7 +180,7 @@ impl Patience {
     }
 }
 
-/// Requests that are sent or wait to be sent again, over all apps: some 10 MiB.
+/// Portions of notices whose requests are sent or wait to be sent again, over all apps: some 10 MiB.
 const PENDING: usize = 8_192;
 /// Requests on their way at once.
 const IN_FLIGHT: usize = 64;
@@ -216,7 +216,7 @@ mod tests {
             (vec![1, PORTION_BYTES + 1, 1, 1], vec![1, 1, 2]),
         ] {
             let notices: Vec<Notice> = bytes.into_iter().map(notice).collect();
-            let lengths: Vec<usize> = portions(&notices).into_iter().map(<[Notice]>::len).collect();
+            let lengths: Vec<usize> = portions(notices).iter().map(Vec::len).collect();
             assert_eq!(lengths, wanted);
         }
     }

@@ -7,8 +7,8 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::Linker;
 
 use crate::bindings::hot::jackfield::host::http;
-use crate::bindings::hot::jackfield::types::types;
 use crate::context::Context;
+use crate::lend::{given_headers, taken_headers};
 
 /// What sends the requests of one plugin. Cheap to clone.
 #[derive(Clone)]
@@ -62,22 +62,18 @@ pub(crate) fn add_to_linker(linker: &mut Linker<Context>) -> wasmtime::Result<()
 }
 
 fn taken(request: http::Request) -> Request {
-    let headers = request.headers.into_iter();
     Request {
         method: request.method,
         url: request.url,
-        headers: headers.map(|header| (header.name, header.value)).collect(),
+        headers: taken_headers(request.headers),
         body: request.body,
     }
 }
 
 fn given(response: jackfield_links::http::Response) -> http::Response {
-    let headers = response.headers.into_iter();
     http::Response {
         status: response.status,
-        headers: headers
-            .map(|(name, value)| types::HeaderResult { name, value })
-            .collect(),
+        headers: given_headers(response.headers),
         body: response.body,
     }
 }

@@ -10,6 +10,7 @@ use crate::asker::Asker;
 use crate::bindings::hot::jackfield::host::{clock, cluster, counters, handshake, log, random};
 use crate::bindings::hot::jackfield::{auth, rate_limit, types, webhook};
 use crate::context::{Context, Identity, Told};
+use crate::lend::given_headers;
 
 impl log::Host for Context {
     fn write(&mut self, level: log::Level, message: String) -> Result<()> {
@@ -47,7 +48,7 @@ impl handshake::Host for Context {
             origin: client.origin.clone(),
             path: client.path.clone(),
             query: client.query.clone(),
-            headers: headers(&client.headers),
+            headers: given_headers(client.headers.iter().cloned()),
         }))
     }
 }
@@ -98,14 +99,6 @@ impl Context {
         self.told.push(told);
         Ok(())
     }
-}
-
-fn headers(known: &[(String, String)]) -> Vec<types::types::HeaderResult> {
-    let header = |(name, value): &(String, String)| types::types::HeaderResult {
-        name: name.clone(),
-        value: value.clone(),
-    };
-    known.iter().map(header).collect()
 }
 
 /// `wait.sleep`, for the linker of plugins that wait. It ends early when nobody waits for the answer any more.
@@ -169,7 +162,7 @@ pub(crate) fn count_trap(identity: &Identity) {
 }
 
 /// Bytes of a line that are kept.
-const LOG_LINE_BYTES: usize = 2_048;
+pub(crate) const LOG_LINE_BYTES: usize = 2_048;
 /// Bytes that one call may draw from the random source.
 const RANDOM_BYTES: u32 = 4_096;
 /// Counters of one plugin: each is a time series for whoever collects the metrics.

@@ -13,6 +13,17 @@ pub(crate) fn header_list(headers: &[(String, String)]) -> Vec<types::HeaderPara
         .collect()
 }
 
+/// Headers that a guest is to keep.
+pub(crate) fn given_headers(headers: impl IntoIterator<Item = (String, String)>) -> Vec<types::HeaderResult> {
+    let header = |(name, value)| types::HeaderResult { name, value };
+    headers.into_iter().map(header).collect()
+}
+
+/// Headers that came from a guest.
+pub(crate) fn taken_headers(headers: Vec<types::HeaderResult>) -> Vec<(String, String)> {
+    headers.into_iter().map(|header| (header.name, header.value)).collect()
+}
+
 pub(crate) fn app(app: &App) -> types::App<'_> {
     types::App {
         id: &app.id,

@@ -182,14 +182,9 @@ fn lend(notice: &Notice) -> calls::Notice<'_> {
 }
 
 fn taken(call: calls::Call) -> WebhookCall {
-    let headers = call
-        .headers
-        .into_iter()
-        .map(|header| (header.name, header.value))
-        .collect();
     WebhookCall {
         url: call.url,
-        headers,
+        headers: lend::taken_headers(call.headers),
         body: call.body,
         signature_header: call.signature_header,
     }
