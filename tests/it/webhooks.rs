@@ -206,7 +206,7 @@ async fn a_private_receiver_is_told_only_where_the_operator_says_so() {
                  [[apps.webhooks]]\nurl = \"http://{host}:{port}/hooks?token=hidden\""
             ))
         };
-        let guarded = setup("").start().await;
+        let guarded = setup("").with_metrics().start().await;
         let mut client = Client::connect_as(guarded.port, key).await;
         client.subscribe("room").await;
         let errors = until("the log to say what to set", async || {
@@ -217,7 +217,12 @@ async fn a_private_receiver_is_told_only_where_the_operator_says_so() {
         })
         .await;
         // What is meant by a name may change; what is meant by an address does not.
-        let verdict = if host == "localhost" { "sent again" } else { "given up" };
+        let (verdict, given_up) = if host == "localhost" {
+            ("sent again", 0)
+        } else {
+            ("given up", 1)
+        };
+        guarded.reaches("jackfield_webhooks_given_up_total", given_up).await;
         assert!(
             errors.contains(verdict) && errors.contains(&format!("{port}")),
             "{errors}"

@@ -59,11 +59,22 @@ pub struct Policy {
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
     /// Client events of one connection.
-    pub client_event: Rule,
+    pub client_event: ClientRule,
+    /// Messages of one connection, whatever they say; none: no limit.
+    pub message: Option<ClientRule>,
     /// Events from the app's own servers.
     pub publish: Rule,
     /// Questions from the app's own servers.
     pub read: Rule,
+}
+
+/// A rule for what one connection sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientRule {
+    /// How much it may be.
+    pub rule: Rule,
+    /// Whether a client over the rule is closed instead of told.
+    pub closes: bool,
 }
 
 /// Where an app's own server wants to be told of notices.
@@ -117,7 +128,11 @@ impl Default for Policy {
 impl Default for Rules {
     fn default() -> Self {
         Self {
-            client_event: per_second(10),
+            client_event: ClientRule {
+                rule: per_second(10),
+                closes: false,
+            },
+            message: None,
             publish: per_second(1_000_000),
             read: per_second(1_000_000),
         }
@@ -126,9 +141,14 @@ impl Default for Rules {
 
 /// So many a second, and a second's worth at once.
 pub const fn per_second(amount: u32) -> Rule {
+    per_seconds(amount, 1)
+}
+
+/// So many in so many seconds, and all of them at once if the client likes.
+pub const fn per_seconds(amount: u32, seconds: u32) -> Rule {
     Rule {
         amount,
-        period_ms: 1_000,
+        period_ms: seconds.saturating_mul(1_000),
         burst: amount,
     }
 }

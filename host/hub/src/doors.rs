@@ -250,7 +250,7 @@ pub struct Rule {
 /// One question to the limiter.
 #[derive(Clone, Copy, Debug)]
 pub struct Question<'a> {
-    /// What is counted: `publish`, `client-event`.
+    /// What is counted: `publish`, `read`, `client-event`, `message`, `connect`.
     pub scope: &'static str,
     /// Whose count.
     pub key: &'a str,

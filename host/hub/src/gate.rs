@@ -47,6 +47,8 @@ pub enum Toll {
     Read,
     /// One event of this client, counted by connection.
     ClientEvent(Arc<Client>),
+    /// One message of this client, counted by connection against its app's rule, which not every app has.
+    Message(Arc<Client>, Rule),
 }
 
 #[derive(Debug)]
@@ -85,13 +87,23 @@ impl Gate {
     /// # Errors
     /// A refusal with code 429 and the time to wait, or 503 when the door has no answer.
     pub fn charge(&self, grant: Grant, toll: &Toll) -> Answer<Result<Pass, Refusal>> {
-        let question = toll.question(&grant.app);
-        self.limiter.check(&question).map(move |answer| match answer {
-            Ok(Decision { allowed: true, .. }) => Ok(Pass {
+        self.count(&grant.app, toll).map(move |counted| {
+            counted.map(|()| Pass {
                 app: grant.app,
                 expires_in_ms: grant.permission.expires_in_ms,
                 _seal: Seal,
-            }),
+            })
+        })
+    }
+
+    /// Asks the rate-limit door about what gives no right by itself, so nobody had to authorise it: what a message of a
+    /// client asks for is judged afterwards, as ever.
+    ///
+    /// # Errors
+    /// As [`Gate::charge`].
+    pub fn count(&self, app: &App, toll: &Toll) -> Answer<Result<(), Refusal>> {
+        self.limiter.check(&toll.question(app)).map(|answer| match answer {
+            Ok(Decision { allowed: true, .. }) => Ok(()),
             Ok(decision) => Err(too_many(decision.retry_after_ms)),
             Err(error) => Err(refusal_of(&error, UNAVAILABLE)),
         })
@@ -133,7 +145,8 @@ impl Toll {
             Self::Publish(events) => ("publish", &app.id, *events, app.policy.rules.publish),
             Self::Connect(client, rule) => ("connect", &client.remote_address, 1, *rule),
             Self::Read => ("read", &app.id, 1, app.policy.rules.read),
-            Self::ClientEvent(client) => ("client-event", &client.socket_id, 1, app.policy.rules.client_event),
+            Self::ClientEvent(client) => ("client-event", &client.socket_id, 1, app.policy.rules.client_event.rule),
+            Self::Message(client, rule) => ("message", &client.socket_id, 1, *rule),
         };
         Question { scope, key, cost, rule }
     }

@@ -23,7 +23,7 @@ mod tickets;
 mod topic;
 mod users;
 
-pub use app::{App, Apps, Endpoint, Policy, Rules, Secret, per_second};
+pub use app::{App, Apps, ClientRule, Endpoint, Policy, Rules, Secret, per_second, per_seconds};
 pub use cache::Cached;
 pub use channel::Welcome;
 pub use gate::{Gate, Grant, Pass, Toll};

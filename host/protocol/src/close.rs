@@ -42,6 +42,9 @@ pub enum Close {
     OverCapacity,
     /// 4100: the client reads more slowly than its channels speak, and its outbox is full.
     OutboxFull,
+    /// 4100: the client sends more than its app allows, and the app wants such clients gone. Back off, because a client that came
+    /// back at once would find a new count, and the limit would be none.
+    OverRate,
     /// 4200: nothing is wrong, another instance (or this one, later) will serve the client.
     Reconnect,
     /// 4201: the client was silent, was asked for a sign of life, and stayed silent.
@@ -98,7 +101,7 @@ impl Close {
             Self::ProtocolUnsupported => 4007,
             Self::ProtocolMissing => 4008,
             Self::Unauthorized => 4009,
-            Self::OverCapacity | Self::OutboxFull => 4100,
+            Self::OverCapacity | Self::OutboxFull | Self::OverRate => 4100,
             Self::Reconnect => 4200,
             Self::PongMissing => 4201,
             Self::Idle => 4202,
@@ -126,6 +129,7 @@ impl Close {
             Self::Unauthorized => "not authorized",
             Self::OverCapacity => "over capacity; try again later",
             Self::OutboxFull => "this client reads too slowly and its queue is full",
+            Self::OverRate => "this client sends more than its app allows; come back later",
             Self::Reconnect => "please reconnect",
             Self::PongMissing => "no answer to pusher:ping in time",
             Self::Idle => "nothing happened on this connection for too long",
@@ -158,6 +162,7 @@ mod tests {
             (Close::Unauthorized, 4009, Reconnect::Never),
             (Close::OverCapacity, 4100, Reconnect::BackOff),
             (Close::OutboxFull, 4100, Reconnect::BackOff),
+            (Close::OverRate, 4100, Reconnect::BackOff),
             (Close::Reconnect, 4200, Reconnect::AtOnce),
             (Close::PongMissing, 4201, Reconnect::AtOnce),
             (Close::Refused { code: 4150 }, 4150, Reconnect::BackOff),

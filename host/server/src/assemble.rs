@@ -94,6 +94,7 @@ pub fn assemble(config: Config, background: &Runtime) -> Result<Server, StartErr
         draining: AtomicBool::new(false),
         counts: (0..shards).map(|_| Counts::default()).collect(),
         api_requests: AtomicU64::new(0),
+        webhooks_given_up: Arc::default(),
     });
     start_background(&shared, metrics_listener, sink, background);
     let threads = start_threads(&shared, listener, wakes).map_err(StartError::Thread)?;

@@ -10,7 +10,7 @@ mod raw;
 mod raw_adapter;
 mod raw_app;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
@@ -18,10 +18,11 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use jackfield_hub::doors::Rule;
-use jackfield_hub::{App, Policy, Secret};
+use jackfield_hub::{App, Policy, Secret, per_seconds};
 use jackfield_protocol::pusher::session::Features;
 
-use raw::{RawBatching, RawConfig, RawRule};
+use mistakes::Mistake;
+use raw::{RawBatching, RawConfig, RawMetrics, RawRule};
 use raw_adapter::{RawAdapter, Section};
 use raw_app::RawApp;
 
@@ -116,9 +117,11 @@ impl Config {
     /// # Errors
     /// [`ConfigError`], for the operator to read.
     pub fn load(overrides: Overrides, lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let mut raw = match &overrides.file {
-            Some(path) => raw::read(path).map_err(ConfigError)?,
-            None => RawConfig::default(),
+        let (mut raw, source) = match &overrides.file {
+            Some(path) => raw::read(path)
+                .map(|(raw, source)| (raw, Some(source)))
+                .map_err(ConfigError)?,
+            None => (RawConfig::default(), None),
         };
         env_names::apply(&mut raw, lookup).map_err(ConfigError)?;
         if let Some(port) = overrides.port {
@@ -130,41 +133,28 @@ impl Config {
         if overrides.development {
             raw.mode = raw::Mode::Development;
         }
-        meant(raw).map_err(ConfigError)
+        meant(raw).map_err(|mistake| match source {
+            Some(source) => ConfigError(source.tell(&mistake)),
+            None => ConfigError(mistake.to_string()),
+        })
     }
 }
 
 /// The name, key and secret of the app that development mode offers. Digits, because some libraries insist on them.
 pub const DEVELOPMENT_APP: (&str, &str, &str) = ("1001", "app-key", "app-secret");
 
-fn meant(raw: RawConfig) -> Result<Config, String> {
+fn meant(raw: RawConfig) -> Result<Config, Mistake> {
     let development = raw.mode == raw::Mode::Development;
     let configs = plugin_configs(&raw.adapter, &raw.plugin);
-    let mut apps = raw.apps.iter().map(RawApp::meant).collect::<Result<Vec<_>, _>>()?;
-    if apps.is_empty() && development {
-        apps.push(development_app());
-    }
-    if apps.is_empty() {
-        return Err("there are no apps; add one under `apps`, or start with --dev to try things out".to_owned());
-    }
-    let known_secret = |raw: &&RawApp| raw.secret == DEVELOPMENT_APP.2;
-    if let Some(app) = raw.apps.iter().find(known_secret).filter(|_| !development) {
-        return Err(format!(
-            "app `{}` has the development secret, which everybody knows",
-            app.id
-        ));
-    }
-    let metrics = raw
-        .metrics
-        .enabled
-        .then(|| address(&raw.metrics.host, raw.metrics.port, "metrics.host"));
+    let apps = apps(&raw.apps, development)?;
+    let RawMetrics { enabled, host, port } = raw.metrics;
     Ok(Config {
-        listen: address(&raw.host, raw.port, "host")?,
+        listen: SocketAddr::new(raw.host.0, raw.port),
         path_prefix: raw.path_prefix.0,
         external_path_prefix: raw.http_api.external_path_prefix.0,
         trusted_proxies: raw.trusted_proxies.iter().map(|network| network.0).collect(),
         max_connections: NonZeroU64::new(raw.max_connections),
-        metrics: metrics.transpose()?,
+        metrics: enabled.then(|| SocketAddr::new(host.0, port)),
         development,
         node: raw.instance.process_id.unwrap_or_else(made_up_name),
         plugins: raw.plugins,
@@ -186,6 +176,34 @@ fn meant(raw: RawConfig) -> Result<Config, String> {
         shutdown_grace: Duration::from_secs(raw.shutdown_grace_period),
         shards: std::thread::available_parallelism().map_or(1, usize::from),
     })
+}
+
+/// The apps, each with an id and a key of its own; in development mode there is always one.
+fn apps(raw: &[RawApp], development: bool) -> Result<Vec<App>, Mistake> {
+    let (mut ids, mut keys) = (BTreeSet::new(), BTreeSet::new());
+    let mut apps = Vec::new();
+    for (index, raw) in raw.iter().enumerate() {
+        let wrong = |mistake: Mistake| mistake.in_item("apps", index);
+        apps.push(raw.meant().map_err(wrong)?);
+        for (what, value, known) in [("id", &raw.id, &mut ids), ("key", &raw.key, &mut keys)] {
+            if !known.insert(value) {
+                let text = format!("two apps have the {what} `{value}`; each needs its own");
+                return Err(wrong(Mistake::new(text).at(what)));
+            }
+        }
+        if raw.secret == DEVELOPMENT_APP.2 && !development {
+            let text = format!("app `{}` has the development secret, which everybody knows", raw.id);
+            return Err(wrong(Mistake::new(text).at("secret")));
+        }
+    }
+    if apps.is_empty() && development {
+        apps.push(development_app());
+    }
+    if apps.is_empty() {
+        let text = "there are no apps; add one, or start with --dev to try things out";
+        return Err(Mistake::new(text).at("apps"));
+    }
+    Ok(apps)
 }
 
 /// Everything on, so that whatever is tried out works.
@@ -218,12 +236,7 @@ fn batching(raw: RawBatching) -> Batching {
 }
 
 fn rule(raw: RawRule) -> Rule {
-    let (amount, seconds) = (raw.max_requests.get(), raw.window_seconds.get());
-    Rule {
-        amount,
-        period_ms: seconds.saturating_mul(1_000),
-        burst: amount,
-    }
+    per_seconds(raw.max_requests.get(), raw.window_seconds.get())
 }
 
 /// `adapter.DRIVER` is for the adapter, `plugin.NAME` for any other plugin.
@@ -236,13 +249,6 @@ fn plugin_configs(adapter: &RawAdapter, others: &BTreeMap<String, Section>) -> B
     }
     configs.extend(others.iter().map(|(name, section)| (name.clone(), text(section))));
     configs
-}
-
-fn address(host: &str, port: u16, key: &str) -> Result<SocketAddr, String> {
-    let ip = host
-        .parse()
-        .map_err(|_| format!("`{key}` must be an IP address such as 0.0.0.0 or ::1, not `{host}`"))?;
-    Ok(SocketAddr::new(ip, port))
 }
 
 /// An instance without a configured name is told apart by chance.

@@ -90,6 +90,12 @@ impl Collector for Reader {
             "Notices that found their queue full",
             shared.notices.dropped(),
         )?;
+        counter(
+            &mut encoder,
+            "webhooks_given_up",
+            "Webhooks that came to nothing in the end",
+            shared.webhooks_given_up.load(Ordering::Relaxed),
+        )?;
         plugins(&mut encoder, &shared.registry.plugins())
     }
 }

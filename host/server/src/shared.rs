@@ -46,6 +46,8 @@ pub(crate) struct Shared {
     /// One per event loop.
     pub(crate) counts: Vec<Counts>,
     pub(crate) api_requests: AtomicU64,
+    /// Webhooks that came to nothing in the end.
+    pub(crate) webhooks_given_up: Arc<AtomicU64>,
 }
 
 /// What one event loop counts. It alone writes; metrics read.

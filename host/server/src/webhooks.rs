@@ -3,7 +3,10 @@
 //! Runs on the background runtime, away from the event loops. A secret is used at the moment of sending and is in no
 //! queue. Whoever does not answer with success is asked again for five minutes, less and less often.
 
+mod patience;
+
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -13,20 +16,20 @@ use jackfield_links::http::{Address, HttpClient, HttpError, MAX_BODY_BYTES, Plac
 use jackfield_stores::NoticeStore;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 
 use crate::shared::Shared;
+use patience::{Clock, Patience, RealClock};
 
 /// Sends webhooks until the runtime ends.
 pub(crate) async fn run(shared: Arc<Shared>, queue: Arc<NoticeStore>, sink: Arc<dyn WebhookSink>) {
-    let client = match HttpClient::new(Places::anywhere(shared.private_webhooks), ATTEMPT) {
-        Ok(client) => client,
+    let sender = match Sender::new(
+        shared.private_webhooks,
+        RealClock,
+        Arc::clone(&shared.webhooks_given_up),
+    ) {
+        Ok(sender) => Arc::new(sender),
         Err(error) => return tracing::error!(%error, "webhooks cannot be sent: the HTTP client does not start"),
     };
-    let client = Arc::new(Sender {
-        client,
-        room: Semaphore::new(IN_FLIGHT),
-    });
     let mut sending = JoinSet::new();
     loop {
         let notices = queue.take(shared.batching.size, shared.batching.pause).await;
@@ -34,34 +37,14 @@ pub(crate) async fn run(shared: Arc<Shared>, queue: Arc<NoticeStore>, sink: Arc<
             continue;
         };
         for notices in portions(notices) {
-            let (client, app, sink) = (Arc::clone(&client), Arc::clone(&app), Arc::clone(&sink));
+            let (sender, app, sink) = (Arc::clone(&sender), Arc::clone(&app), Arc::clone(&sink));
             // A task of its own: notices that the plugin cannot word must not hold up those of other apps.
-            sending.spawn(async move {
-                let calls = prepare(sink.as_ref(), &app, &notices).await;
-                join_all(calls.iter().map(|call| client.send(&app, call))).await;
-            });
+            sending.spawn(async move { sender.tell(sink.as_ref(), &app, &notices).await });
         }
         // Takes the finished ones off; when too many wait for their receivers, the queue fills instead.
         while sending.try_join_next().is_some() || sending.len() >= PENDING {
             if sending.len() >= PENDING {
                 sending.join_next().await;
-            }
-        }
-    }
-}
-
-/// Asks the plugin until it answers; what it refuses for five minutes is lost, and said to be.
-async fn prepare(sink: &dyn WebhookSink, app: &Arc<App>, notices: &[Notice]) -> Vec<WebhookCall> {
-    let mut patience = Patience::new();
-    loop {
-        match sink.prepare(app, notices).wait().await {
-            Ok(calls) => return calls,
-            Err(error) if patience.wait().await => {
-                tracing::warn!(app = %app.id, notices = notices.len(), %error, "webhooks wait");
-            }
-            Err(error) => {
-                tracing::error!(app = %app.id, notices = notices.len(), %error, "webhooks are given up");
-                return Vec::new();
             }
         }
     }
@@ -83,10 +66,13 @@ fn portions(notices: Vec<Notice>) -> Vec<Vec<Notice>> {
 }
 
 /// Sends requests, a bounded number at a time.
-struct Sender {
+struct Sender<C> {
     client: HttpClient,
     /// Held for an attempt, not for the pauses between: receivers that are away must not keep others waiting.
     room: Semaphore,
+    clock: C,
+    /// Requests, and portions that no plugin could word, that came to nothing in the end.
+    given_up: Arc<AtomicU64>,
 }
 
 /// An attempt came to nothing.
@@ -96,17 +82,51 @@ struct Failure {
     lasts: bool,
 }
 
-impl Sender {
+impl<C: Clock> Sender<C> {
+    fn new(private: bool, clock: C, given_up: Arc<AtomicU64>) -> Result<Self, String> {
+        Ok(Self {
+            client: HttpClient::new(Places::anywhere(private), ATTEMPT)?,
+            room: Semaphore::new(IN_FLIGHT),
+            clock,
+            given_up,
+        })
+    }
+
+    /// Tells an app's receivers, each as long as it takes.
+    async fn tell(&self, sink: &dyn WebhookSink, app: &Arc<App>, notices: &[Notice]) {
+        let calls = self.prepare(sink, app, notices).await;
+        join_all(calls.iter().map(|call| self.send(app, call))).await;
+    }
+
+    /// Asks the plugin until it answers; what it refuses for five minutes is lost, and said to be.
+    async fn prepare(&self, sink: &dyn WebhookSink, app: &Arc<App>, notices: &[Notice]) -> Vec<WebhookCall> {
+        let mut patience = Patience::new(&self.clock);
+        loop {
+            match sink.prepare(app, notices).wait().await {
+                Ok(calls) => return calls,
+                Err(error) if patience.wait().await => {
+                    tracing::warn!(app = %app.id, notices = notices.len(), %error, "webhooks wait");
+                }
+                Err(error) => {
+                    self.given_up.fetch_add(1, Ordering::Relaxed);
+                    tracing::error!(app = %app.id, notices = notices.len(), %error, "webhooks are given up");
+                    return Vec::new();
+                }
+            }
+        }
+    }
+
     async fn send(&self, app: &App, call: &WebhookCall) {
         // Of the address what is no secret: many hooks have a token in their path.
         let address = Address::parse(&call.url);
         let place = address.as_ref().map(Address::to_string).unwrap_or_default();
-        let mut patience = Patience::new();
+        let mut patience = Patience::new(&self.clock);
         loop {
             let Err(Failure { why, lasts }) = self.attempt(app, call).await else {
                 return;
             };
             if lasts || !patience.wait().await {
+                self.given_up.fetch_add(1, Ordering::Relaxed);
                 return tracing::error!(app = %app.id, place, failure = why, "a webhook is given up");
             }
             tracing::warn!(app = %app.id, place, failure = why, "a webhook is sent again");
@@ -155,31 +175,6 @@ fn failure(error: HttpError, call: &WebhookCall) -> Failure {
     }
 }
 
-/// How long to go on, and how long to pause before the next try.
-struct Patience {
-    ends: Instant,
-    pause: Duration,
-}
-
-impl Patience {
-    fn new() -> Self {
-        Self {
-            ends: Instant::now() + GIVE_UP,
-            pause: FIRST_PAUSE,
-        }
-    }
-
-    /// Pauses; false when it is time to give up instead.
-    async fn wait(&mut self) -> bool {
-        if Instant::now() + self.pause > self.ends {
-            return false;
-        }
-        tokio::time::sleep(self.pause).await;
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
-        true
-    }
-}
-
 /// Portions of notices whose requests are sent or wait to be sent again, over all apps: some 10 MiB.
 const PENDING: usize = 8_192;
 /// Requests on their way at once.
@@ -188,36 +183,6 @@ const IN_FLIGHT: usize = 64;
 const PORTION_BYTES: usize = MAX_BODY_BYTES / 2;
 /// How long one attempt may take.
 const ATTEMPT: Duration = Duration::from_secs(10);
-/// Pusher repeats webhooks for five minutes.
-const GIVE_UP: Duration = Duration::from_secs(300);
-/// The pause after the first failure; it doubles.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_batch_is_divided_into_requests_that_can_be_sent() {
-        let notice = |bytes: usize| Notice {
-            id: String::new(),
-            app: String::new(),
-            name: "client_event",
-            channel: String::new(),
-            event: "x".repeat(bytes),
-            time_ms: 0,
-        };
-        for (bytes, wanted) in [
-            (vec![1], vec![1]),
-            (vec![PORTION_BYTES, 1], vec![1, 1]),
-            (vec![PORTION_BYTES / 2; 5], vec![2, 2, 1]),
-            (vec![1, PORTION_BYTES + 1, 1, 1], vec![1, 1, 2]),
-        ] {
-            let notices: Vec<Notice> = bytes.into_iter().map(notice).collect();
-            let lengths: Vec<usize> = portions(notices).iter().map(Vec::len).collect();
-            assert_eq!(lengths, wanted);
-        }
-    }
-}
+mod tests;

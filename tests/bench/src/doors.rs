@@ -11,7 +11,7 @@ use jackfield_hub::doors::{
     AdapterRequest, Answer, ApiRequest, Claim, Client, ClientEvent, DoorError, Envelope, Notice, Question, Rule,
     SubscribeRequest, Traffic, Verdict,
 };
-use jackfield_hub::{App, Apps, Endpoint, Policy, Rules, Secret, Topic};
+use jackfield_hub::{App, Apps, ClientRule, Endpoint, Policy, Rules, Secret, Topic};
 use jackfield_protocol::names::{ChannelName, EventName};
 use jackfield_protocol::signature::{Credentials, sign_api_request};
 use jackfield_stores::AppTable;
@@ -145,7 +145,11 @@ pub(crate) fn client() -> Result<(Arc<dyn Apps>, Arc<Client>)> {
         ..Endpoint::default()
     }];
     let rules = Rules {
-        client_event: RULE,
+        client_event: ClientRule {
+            rule: RULE,
+            closes: false,
+        },
+        message: None,
         publish: RULE,
         read: RULE,
     };

@@ -74,7 +74,7 @@ fn a_refused_question_costs_nothing(stand: &Stand, name: &str) {
 // wit/deps/rate-limit/rate-limit.wit: "More will come: an unknown scope is counted like any other."
 // wit/deps/rate-limit/rate-limit.wit: "Whose count:"
 fn scopes_and_keys_are_counted_apart(stand: &Stand, name: &str) {
-    for scope in ["publish", "read", "client-event", "connect", "of-the-future"] {
+    for scope in ["publish", "read", "client-event", "message", "connect", "of-the-future"] {
         for key in ["1001", "1234.5678", "127.0.0.1", "", "ü😀", "a\0b"] {
             let asked = (0..6).map(|_| stand.count(scope, key, 1, SLOW));
             let allowed = asked.filter(|asked| asked.as_ref().is_ok_and(|decision| decision.allowed));

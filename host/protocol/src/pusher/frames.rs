@@ -174,7 +174,7 @@ pub fn client_event(channel: &ChannelName, event: &str, data: &RawValue, user_id
 /// `pusher:error` 4301: a client event came too soon after others (Pusher protocol, "Error codes").
 pub fn rate_limited(event: &EventName, retry_after_ms: u64) -> String {
     let message = format!("client event {event} is over the rate limit; try again in {retry_after_ms} ms");
-    error(&message, Some(4301))
+    error(&message, Some(OVER_RATE))
 }
 
 /// `pusher:error` 4302: the watchlist was longer than the protocol has it (Pusher protocol, "Watchlist events").
@@ -182,6 +182,9 @@ pub fn watchlist_too_long() -> String {
     let message = format!("the watchlist holds over {MAX_WATCHLIST} user ids; only the first {MAX_WATCHLIST} count");
     error(&message, Some(4302))
 }
+
+/// Pusher protocol, "Error codes": a client event is rejected for its rate. Clients know no other code for what comes too fast.
+pub(super) const OVER_RATE: u16 = 4301;
 
 /// A server event under construction: one buffer, written from left to right.
 struct Frame(Vec<u8>);

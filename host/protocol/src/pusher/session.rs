@@ -41,6 +41,12 @@ const MAX_INACTIVITY: Duration = Duration::from_secs(24 * 3_600);
 /// Pusher protocol, "User authentication": a signin that fails is answered with this code.
 const UNAUTHORIZED: u16 = 4009;
 
+/// The event by which a client asks for a channel.
+const SUBSCRIBE: &str = "pusher:subscribe";
+
+/// HTTP's word for what is over a limit, as `pusher:subscription_error` uses it.
+const TOO_MANY: u16 = 429;
+
 /// What the owner of the connection is to do about a message.
 #[derive(Debug)]
 pub enum Intent {
@@ -295,6 +301,26 @@ impl Session {
         frames::rate_limited(event, retry_after_ms)
     }
 
+    /// The answer to a message that is not acted on, because there are too many (`status` 429) or because nobody can count
+    /// them (503). A client that waits to be subscribed is told so by its channel, everybody else by a `pusher:error`.
+    pub fn message_refused(&self, text: &str, status: u16, error: &str) -> String {
+        match self.wanted(text) {
+            Some(channel) => frames::subscription_error(&channel, refusal_kind(status), error, status),
+            None => frames::error(error, (status == TOO_MANY).then_some(frames::OVER_RATE)),
+        }
+    }
+
+    /// The channel that a message asks for, if it is none that the client has or has asked for already.
+    fn wanted(&self, text: &str) -> Option<ChannelName> {
+        let message = Incoming::parse(text).ok()?;
+        if message.event() != SUBSCRIBE {
+            return None;
+        }
+        let data: SubscribeData = message.data().ok()?;
+        let channel = ChannelName::parse_within(&data.channel, self.settings.limits.max_channel_name_bytes).ok()?;
+        self.subscriptions.find(&channel).is_none().then_some(channel)
+    }
+
     /// Every channel that is subscribed or asked for, which is what to leave when the connection ends.
     pub fn channels(&self) -> impl Iterator<Item = &ChannelName> {
         self.subscriptions.iter().map(|known| &known.channel)
@@ -324,7 +350,7 @@ impl Session {
         match message.event() {
             "pusher:ping" => Ok(Intent::Reply(frames::pong())),
             "pusher:pong" => Ok(Intent::Nothing),
-            "pusher:subscribe" => self.subscribe(message.data()?),
+            SUBSCRIBE => self.subscribe(message.data()?),
             "pusher:unsubscribe" => self.unsubscribe(&message.data()?),
             "pusher:signin" => self.signin(message).map_err(|complaint| complaint.coded(UNAUTHORIZED)),
             _ => self.client_event(message),
@@ -339,7 +365,7 @@ impl Session {
         }
         if self.subscriptions.len() >= limits.max_channels {
             let error = format!("this connection is at its limit of {} channels", limits.max_channels);
-            return Ok(refuse(&channel, 429, &error));
+            return Ok(refuse(&channel, TOO_MANY, &error));
         }
         let member = match self.member(&channel, data.channel_data.as_deref()) {
             Ok(member) => member,
@@ -460,7 +486,7 @@ fn refuse(channel: &ChannelName, status: u16, error: &str) -> Intent {
 const fn refusal_kind(status: u16) -> &'static str {
     match status {
         401 | 403 => "AuthError",
-        429 => "LimitReached",
+        TOO_MANY => "LimitReached",
         503 => "Unavailable",
         _ => "SubscriptionError",
     }

@@ -248,15 +248,15 @@ fn server_frames_are_whole_and_unmasked() {
 #[test]
 fn every_close_fits_into_a_control_frame() {
     use Close::{
-        AppDisabled, AppUnknown, Idle, InvalidUtf8, Normal, OutboxFull, OverCapacity, OverQuota, PathNotFound,
-        PolicyViolated, PongMissing, ProtocolError, ProtocolMissing, ProtocolUnsupported, Reconnect, Refused,
-        TlsRequired, TooBig, Unauthorized, Unsupported, VersionInvalid,
+        AppDisabled, AppUnknown, Idle, InvalidUtf8, Normal, OutboxFull, OverCapacity, OverQuota, OverRate,
+        PathNotFound, PolicyViolated, PongMissing, ProtocolError, ProtocolMissing, ProtocolUnsupported, Reconnect,
+        Refused, TlsRequired, TooBig, Unauthorized, Unsupported, VersionInvalid,
     };
     #[rustfmt::skip]
     let all = [
         Normal, ProtocolError, Unsupported, InvalidUtf8, PolicyViolated, TooBig, TlsRequired, AppUnknown, AppDisabled,
         OverQuota, PathNotFound, VersionInvalid, ProtocolUnsupported, ProtocolMissing, Unauthorized, OverCapacity,
-        OutboxFull, Reconnect, PongMissing, Idle, Refused { code: 4000 },
+        OutboxFull, OverRate, Reconnect, PongMissing, Idle, Refused { code: 4000 },
     ];
     for close in all {
         let frame = close_frame(close);

@@ -10,10 +10,7 @@ type Set = fn(&mut RawConfig, &str) -> Result<(), String>;
 
 /// Variable, key, and how it is set.
 pub(super) const ENV_NAMES: &[(&str, &str, Set)] = &[
-    ("HOST", "host", |raw, text| {
-        raw.host = text.to_owned();
-        Ok(())
-    }),
+    ("HOST", "host", |raw, text| text.parse().map(|host| raw.host = host)),
     ("PORT", "port", |raw, text| port(text).map(|port| raw.port = port)),
     ("PATH_PREFIX", "path_prefix", |raw, text| {
         text.parse().map(|prefix| raw.path_prefix = prefix)
@@ -43,8 +40,7 @@ pub(super) const ENV_NAMES: &[(&str, &str, Set)] = &[
         number(text).map(|seconds| raw.shutdown_grace_period = seconds)
     }),
     ("METRICS_HOST", "metrics.host", |raw, text| {
-        raw.metrics.host = text.to_owned();
-        Ok(())
+        text.parse().map(|host| raw.metrics.host = host)
     }),
     ("METRICS_PORT", "metrics.port", |raw, text| {
         port(text).map(|port| raw.metrics.port = port)

@@ -1,6 +1,6 @@
-//! What the configuration says about the network in front of the server: a path's prefix, a trusted network.
+//! What the configuration says about the network: an address to listen on, a path's prefix, a trusted network.
 //!
-//! Both are read from texts, in the file and in environment variables alike.
+//! All are read from texts, in the file and in environment variables alike.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -13,6 +13,10 @@ use serde::de::{self, Deserialize, Deserializer, Visitor};
 /// What stands in front of every path: nothing, or `/a/b`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct PathPrefix(pub(super) String);
+
+/// The IP address to listen on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Host(pub(super) IpAddr);
 
 /// Addresses: one of them, or a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +44,15 @@ impl FromStr for PathPrefix {
     }
 }
 
+impl FromStr for Host {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let address = text.parse().map(Self);
+        address.map_err(|_| format!("`{text}` must be an IP address such as 0.0.0.0 or ::1"))
+    }
+}
+
 impl FromStr for Network {
     type Err = String;
 
@@ -53,6 +66,12 @@ impl FromStr for Network {
 }
 
 impl<'de> Deserialize<'de> for PathPrefix {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(Parsed(PhantomData))
+    }
+}
+
+impl<'de> Deserialize<'de> for Host {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_str(Parsed(PhantomData))
     }

@@ -1,13 +1,15 @@
 //! The configuration file as written: TOML, or JSON with comments. Unknown keys are refused with their line.
 
 use std::collections::BTreeMap;
+use std::marker::PhantomData;
+use std::net::Ipv4Addr;
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::mistakes;
-use super::network::{Network, PathPrefix};
+use super::mistakes::Source;
+use super::network::{Host, Network, PathPrefix};
 use super::raw_adapter::{RawAdapter, Section};
 use super::raw_app::RawApp;
 
@@ -16,7 +18,7 @@ use super::raw_app::RawApp;
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawConfig {
     /// The address to listen on.
-    pub(super) host: String,
+    pub(super) host: Host,
     /// The port for WebSocket clients and the HTTP API.
     pub(super) port: u16,
     /// What stands in front of every path.
@@ -126,14 +128,14 @@ impl Default for RawBatching {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawMetrics {
     pub(super) enabled: bool,
-    pub(super) host: String,
+    pub(super) host: Host,
     pub(super) port: u16,
 }
 
 impl Default for RawConfig {
     fn default() -> Self {
         Self {
-            host: "0.0.0.0".to_owned(),
+            host: Host(Ipv4Addr::UNSPECIFIED.into()),
             port: 6001,
             path_prefix: PathPrefix::default(),
             trusted_proxies: Vec::new(),
@@ -189,22 +191,17 @@ impl Default for RawMetrics {
     fn default() -> Self {
         Self {
             enabled: true,
-            host: "127.0.0.1".to_owned(),
+            host: Host(Ipv4Addr::LOCALHOST.into()),
             port: 9601,
         }
     }
 }
 
-/// Reads a file; its ending says which language it is in.
+/// Reads a file.
 ///
 /// # Errors
 /// A text with the file, the line and the key.
-pub(super) fn read(path: &Path) -> Result<RawConfig, String> {
-    let file = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|error| format!("{file}: {error}"))?;
-    match path.extension().and_then(|ending| ending.to_str()) {
-        Some("toml") => mistakes::from_toml(&file, &text),
-        Some("json" | "jsonc") => mistakes::from_json(&file, &text),
-        _ => Err(format!("{file}: the file must end in .toml, .json or .jsonc")),
-    }
+pub(super) fn read(path: &Path) -> Result<(RawConfig, Source), String> {
+    let source = Source::open(path)?;
+    Ok((source.read(PhantomData)?, source))
 }

@@ -1,14 +1,16 @@
 //! One app in the configuration file, with the keys that Sockudo's users know.
 
 use std::collections::BTreeMap;
-use std::num::{NonZeroU64, NonZeroUsize};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
-use jackfield_hub::{App, Endpoint, Policy, Rules, Secret, per_second};
+use jackfield_hub::{App, ClientRule, Endpoint, Policy, Rules, Secret, per_second, per_seconds};
 use jackfield_links::http::{Address, check_headers};
 use jackfield_protocol::pusher::api::PublishLimits;
 use jackfield_protocol::pusher::session::{Features, Limits};
 use serde::Deserialize;
+
+use super::mistakes::Mistake;
 
 /// One app as written.
 #[derive(Debug, Deserialize)]
@@ -43,9 +45,18 @@ pub(super) struct RawApp {
     /// Seconds after which a client without signin or authorised subscription is closed.
     #[serde(default)]
     user_authentication_timeout: Option<NonZeroU64>,
-    /// Client events a second, per connection.
+    /// Client events per connection in `decay_seconds`, which is one unless said otherwise.
     #[serde(default = "amount::<10>")]
     max_client_events_per_second: u32,
+    /// The window in which client events are counted.
+    #[serde(default = "one")]
+    decay_seconds: NonZeroU32,
+    /// Whether a client over that limit is closed instead of told.
+    #[serde(default)]
+    terminate_on_limit: bool,
+    /// Messages of one connection, client events or not.
+    #[serde(default)]
+    message_rate_limit: Option<RawMessages>,
     /// Events a second from the app's server.
     #[serde(default = "amount::<1_000_000>")]
     max_backend_events_per_second: u32,
@@ -77,6 +88,21 @@ pub(super) struct RawApp {
     webhooks: Vec<RawWebhook>,
 }
 
+/// How many messages a client may send, with Sockudo's keys.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawMessages {
+    /// So that it can be switched off without forgetting the numbers.
+    #[serde(default = "yes")]
+    enabled: bool,
+    max_attempts: NonZeroU32,
+    #[serde(default = "one")]
+    decay_seconds: NonZeroU32,
+    /// Whether a client over the limit is closed instead of told.
+    #[serde(default)]
+    terminate_on_limit: bool,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawWebhook {
@@ -102,33 +128,27 @@ impl RawApp {
     /// The app that is meant.
     ///
     /// # Errors
-    /// A text that names the app and the key.
-    pub(super) fn meant(&self) -> Result<App, String> {
+    /// A mistake in one of its keys.
+    pub(super) fn meant(&self) -> Result<App, Mistake> {
         let good = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
         for (key, value) in [("id", &self.id), ("key", &self.key)] {
             if value.is_empty() || value.len() > NAME_BYTES || !value.bytes().all(good) {
-                return Err(format!(
-                    "apps: the {key} `{value}` must be 1 to {NAME_BYTES} letters, digits, `_` or `-`"
-                ));
+                let text = format!("`{value}` must be 1 to {NAME_BYTES} letters, digits, `_` or `-`");
+                return Err(Mistake::new(text).at(key));
             }
         }
         if self.secret.is_empty() {
-            return Err(format!("apps: the app `{}` has an empty secret", self.id));
+            return Err(Mistake::new(format!("app `{}` needs one that is not empty", self.id)).at("secret"));
         }
-        if let Some(origin) = self
-            .allowed_origins
-            .iter()
-            .find(|origin| origin.matches('*').count() > 1)
-        {
-            return Err(format!(
-                "apps: `allowed_origins` of app `{}` has `{origin}`; one `*` is the most",
-                self.id
-            ));
+        let many = |origin: &String| origin.matches('*').count() > 1;
+        if let Some(index) = self.allowed_origins.iter().position(many) {
+            let text = format!("`{}` has more than one `*`", self.allowed_origins[index]);
+            return Err(Mistake::new(text).in_item("allowed_origins", index));
         }
         Ok(App::new(&self.id, &self.key, Secret::new(&self.secret), self.policy()?))
     }
 
-    fn policy(&self) -> Result<Policy, String> {
+    fn policy(&self) -> Result<Policy, Mistake> {
         Ok(Policy {
             enabled: self.enabled,
             force_tls: self.force_tls,
@@ -157,34 +177,50 @@ impl RawApp {
             },
             max_presence_members: self.max_presence_members_per_channel.get(),
             rules: Rules {
-                client_event: per_second(self.max_client_events_per_second),
+                client_event: ClientRule {
+                    rule: per_seconds(self.max_client_events_per_second, self.decay_seconds.get()),
+                    closes: self.terminate_on_limit,
+                },
+                message: self.message_rate_limit.and_then(RawMessages::meant),
                 publish: per_second(self.max_backend_events_per_second),
                 read: per_second(self.max_read_requests_per_second),
             },
-            webhooks: self
-                .webhooks
-                .iter()
-                .map(|hook| hook.meant(&self.id))
-                .collect::<Result<_, _>>()?,
+            webhooks: self.endpoints()?,
+        })
+    }
+
+    fn endpoints(&self) -> Result<Vec<Endpoint>, Mistake> {
+        let hooks = self.webhooks.iter().enumerate();
+        hooks
+            .map(|(index, hook)| hook.meant().map_err(|mistake| mistake.in_item("webhooks", index)))
+            .collect()
+    }
+}
+
+impl RawMessages {
+    fn meant(self) -> Option<ClientRule> {
+        self.enabled.then(|| ClientRule {
+            rule: per_seconds(self.max_attempts.get(), self.decay_seconds.get()),
+            closes: self.terminate_on_limit,
         })
     }
 }
 
 impl RawWebhook {
-    fn meant(&self, app: &str) -> Result<Endpoint, String> {
-        // Messages show scheme, host and port alone: many hooks have a token in their path.
-        let address = Address::parse(&self.url)
-            .map_err(|error| format!("apps: a webhook of app `{app}` has a `url` that cannot be used: {error}"))?;
-        let wrong = |what: String| format!("apps: webhook {address} of app `{app}` {what}");
-        if let Some(name) = self.event_types.iter().find(|name| !NOTICES.contains(&name.as_str())) {
-            let known = NOTICES.join(", ");
-            return Err(wrong(format!("wants `{name}`; there are {known}")));
+    /// Says nothing of what an address or a header holds: many hooks have a token in their path.
+    fn meant(&self) -> Result<Endpoint, Mistake> {
+        Address::parse(&self.url).map_err(|error| Mistake::new(error.to_string()).at("url"))?;
+        let unknown = |name: &String| !NOTICES.contains(&name.as_str());
+        if let Some(index) = self.event_types.iter().position(unknown) {
+            let text = format!("`{}` is none of {}", self.event_types[index], NOTICES.join(", "));
+            return Err(Mistake::new(text).in_item("event_types", index));
         }
-        let headers = self.headers.iter();
-        let headers: Vec<_> = headers
-            .map(|(name, value)| (name.to_ascii_lowercase(), value.clone()))
-            .collect();
-        check_headers(&headers).map_err(|error| wrong(format!("has `headers` that cannot be sent: {error}")))?;
+        let mut headers = Vec::new();
+        for (name, value) in &self.headers {
+            headers.push((name.to_ascii_lowercase(), value.clone()));
+            // Each time all of them, because there may be too many as well.
+            check_headers(&headers).map_err(|error| Mistake::new(error.to_string()).at(name).at("headers"))?;
+        }
         Ok(Endpoint {
             url: self.url.clone(),
             events: self.event_types.clone(),
@@ -199,6 +235,10 @@ impl RawWebhook {
 
 fn yes() -> bool {
     true
+}
+
+fn one() -> NonZeroU32 {
+    NonZeroU32::MIN
 }
 
 fn amount<const N: u32>() -> u32 {

@@ -83,22 +83,22 @@ fn mistakes_are_named() {
         (
             "toml",
             app("[[apps.webhooks]]\nurl = \"ftp://x\""),
-            &["app `7`", "`url`", "http://"],
+            &["`apps[0].webhooks[0].url`", "http://"],
         ),
         (
             "toml",
             app("[[apps.webhooks]]\nurl = \"https://ann:hidden@x.example/\""),
-            &["app `7`", "`url`", "use a header"],
+            &["`apps[0].webhooks[0].url`", "use a header"],
         ),
         (
             "toml",
             app("[[apps.webhooks]]\nurl = \"https://x.example/hidden\"\nheaders = { Host = \"y\" }"),
-            &["app `7`", "https://x.example:443", "`host`", "set by the host"],
+            &["`apps[0].webhooks[0].headers.Host`", "`host`", "set by the host"],
         ),
         (
             "toml",
             app("[[apps.webhooks]]\nurl = \"https://x.example/hidden\"\nheaders = { x = \"hidden\\n\" }"),
-            &["app `7`", "`x`", "cannot be sent"],
+            &["`apps[0].webhooks[0].headers.x`", "cannot be sent"],
         ),
         ("yaml", String::new(), &[".toml, .json"]),
     ];
@@ -180,6 +180,7 @@ fn the_guide_names_every_key_and_variable() {
         ("http_api.", "[http_api]\nnonsense = 1"),
         ("metrics.", "[metrics]\nnonsense = 1"),
         ("apps[].", "[[apps]]\nnonsense = 1"),
+        ("", "[[apps]]\nmessage_rate_limit = { nonsense = 1 }"),
     ] {
         let refused = load("toml", text, &[]).expect_err("unknown");
         let accepted = refused.split("accepted are").nth(1).expect("the accepted keys");

@@ -1,5 +1,7 @@
 //! The task of one connection: reads frames, puts questions to the gate, carries out the answers.
 
+mod asking;
+
 use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
@@ -8,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use jackfield_hub::doors::{self, Answer, Claim, Refusal};
+use jackfield_hub::doors::{Answer, Claim, Refusal};
 use jackfield_hub::{Event, Grant, JoinError, Pass, Toll, Topic};
 use jackfield_protocol::close::Close;
 use jackfield_protocol::names::ChannelName;
@@ -43,6 +45,7 @@ enum Settled {
     Subscribe(Subscribe, Result<Grant, Refusal>),
     Signin(Signin, Result<Grant, Refusal>),
     ClientEvent(ClientEvent, Result<Pass, Refusal>),
+    Message(String, Result<(), Refusal>),
 }
 
 impl Conversation {
@@ -160,7 +163,7 @@ impl Conversation {
         connection.session.borrow_mut().heard(std::time::Instant::now());
         match message {
             Message::Text(text) if self.pending.is_some() => self.backlog.push_back(text),
-            Message::Text(text) => self.converse(&text),
+            Message::Text(text) => self.converse(text),
             Message::Ping(data) => {
                 self.event_loop
                     .shard()
@@ -182,12 +185,19 @@ impl Conversation {
     fn catch_up(&mut self) {
         while self.pending.is_none() && !self.deaf {
             let Some(text) = self.backlog.pop_front() else { return };
-            self.converse(&text);
+            self.converse(text);
         }
     }
 
-    fn converse(&mut self, text: &str) {
+    fn converse(&mut self, text: String) {
         add(&self.event_loop.counts().received, 1);
+        match self.connection.client.app.policy.rules.message {
+            None => self.act(&text),
+            Some(limit) => self.ask_to_converse(text, limit.rule),
+        }
+    }
+
+    fn act(&mut self, text: &str) {
         let intent = self
             .connection
             .session
@@ -209,55 +219,6 @@ impl Conversation {
             Intent::ClientEvent(event) => self.ask_to_send(event),
             Intent::Close(close) => self.leave(close),
         }
-    }
-
-    fn ask_to_subscribe(&mut self, request: Subscribe) {
-        let Subscribe {
-            channel,
-            auth,
-            channel_data,
-            ..
-        } = request.clone();
-        let client = Arc::clone(&self.connection.client);
-        let claim = doors::SubscribeRequest {
-            client,
-            channel,
-            auth,
-            channel_data,
-        };
-        let answer = self.event_loop.shared.gate.authorize(&Claim::Subscribe(claim));
-        self.put(answer.map(|answer| Settled::Subscribe(request, answer)));
-    }
-
-    fn ask_to_sign_in(&mut self, signin: Signin) {
-        let Signin { auth, user_data, .. } = signin.clone();
-        let client = Arc::clone(&self.connection.client);
-        let claim = Claim::Signin(doors::SigninRequest {
-            client,
-            auth,
-            user_data,
-        });
-        let answer = self.event_loop.shared.gate.authorize(&claim);
-        self.put(answer.map(|answer| Settled::Signin(signin, answer)));
-    }
-
-    fn ask_to_send(&mut self, event: ClientEvent) {
-        let client = Arc::clone(&self.connection.client);
-        let toll = Toll::ClientEvent(Arc::clone(&client));
-        let ClientEvent {
-            channel,
-            event: name,
-            data,
-            ..
-        } = event.clone();
-        let claim = Claim::ClientEvent(doors::ClientEvent {
-            client,
-            channel,
-            event: name,
-            data,
-        });
-        let answer = self.event_loop.shared.gate.admit(&claim, toll);
-        self.put(answer.map(|answer| Settled::ClientEvent(event, answer)));
     }
 
     /// Carries out an answer, now or when it comes.
@@ -293,14 +254,9 @@ impl Conversation {
                 self.connection.say(&self.event_loop, &text);
             }
             Settled::ClientEvent(event, Ok(pass)) => self.publish(&event, &pass),
-            Settled::ClientEvent(event, Err(refusal)) => {
-                let session = self.connection.session.borrow();
-                let text = match refusal.retry_after_ms {
-                    Some(ms) => session.rate_limited(&event.event, u64::from(ms)),
-                    None => frames::error(&refusal.message, None),
-                };
-                self.connection.say(&self.event_loop, &text);
-            }
+            Settled::ClientEvent(event, Err(refusal)) => self.refuse_event(&event, &refusal),
+            Settled::Message(text, Ok(())) => self.act(&text),
+            Settled::Message(text, Err(refusal)) => self.refuse_message(&text, &refusal),
         }
     }
 

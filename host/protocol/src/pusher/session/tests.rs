@@ -121,6 +121,8 @@ fn step(session: &mut Session, sent: &str, now: &mut Instant, asked: &mut Option
         "user" => session.user().map(|user| user.id.clone()).unwrap_or_default(),
         "refuse-signin" => reply(&session.signin_refused("bad signature")),
         "limit" => reply(&session.rate_limited(&EventName::parse(object).expect(object), 100)),
+        "too-many" => reply(&session.message_refused(object, 429, "too many messages")),
+        "no-count" => reply(&session.message_refused(object, 503, "the door is closed")),
         "channels" => session
             .channels()
             .map(ChannelName::as_str)

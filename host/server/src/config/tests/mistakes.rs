@@ -111,6 +111,131 @@ fn mistakes_in_json_are_told_alike() {
     }
 }
 
+// A value that is good for itself, but not where it stands, is told like one that is not.
+#[test]
+fn a_mistake_that_shows_later_is_told_with_its_line_and_key() {
+    const TOKEN: &str = "url = \"https://x.example/hidden\"";
+    let hook = |rest: &str| format!("{APP}[[apps.webhooks]] # 5\n{rest}");
+    let cases = [
+        (
+            String::new(),
+            "FILE: `apps`: there are no apps; add one, or start with --dev to try things out",
+        ),
+        (
+            "port = 1\napps = []".to_owned(),
+            "FILE:2: `apps`: there are no apps; add one, or start with --dev to try things out",
+        ),
+        (
+            "# x\nhost = \"localhost\"".to_owned(),
+            "FILE:2: `host`: `localhost` must be an IP address such as 0.0.0.0 or ::1",
+        ),
+        (
+            format!("[metrics]\nhost = \"::g\"\n{APP}"),
+            "FILE:2: `metrics.host`: `::g` must be an IP address such as 0.0.0.0 or ::1",
+        ),
+        (
+            format!("{APP}[[apps]]\nkey = \"l\"\n\nid = \"7\"\nsecret = \"s\""),
+            "FILE:8: `apps[1].id`: two apps have the id `7`; each needs its own",
+        ),
+        (
+            format!("{APP}[[apps]]\nid = \"8\"\nkey = \"k\"\nsecret = \"s\""),
+            "FILE:7: `apps[1].key`: two apps have the key `k`; each needs its own",
+        ),
+        (
+            "[[apps]]\nid = \"1\"\nkey = \"\"\nsecret = \"s\"".to_owned(),
+            "FILE:3: `apps[0].key`: `` must be 1 to 64 letters, digits, `_` or `-`",
+        ),
+        (
+            "apps = [\n{ id = \"1\", key = \"k\", secret = \"s\" },\n{ id = \"2\", key = \"l\", secret = \"\" }]"
+                .to_owned(),
+            "FILE:3: `apps[1].secret`: app `2` needs one that is not empty",
+        ),
+        (
+            "[[apps]]\nid = \"1\"\nkey = \"k\"\nsecret = \"app-secret\"".to_owned(),
+            "FILE:4: `apps[0].secret`: app `1` has the development secret, which everybody knows",
+        ),
+        (
+            format!("{APP}allowed_origins = [\n\"a\",\n\"*b*\"\n]"),
+            "FILE:7: `apps[0].allowed_origins[1]`: `*b*` has more than one `*`",
+        ),
+        (
+            hook("url = \"ftp://x/hidden\""),
+            "FILE:6: `apps[0].webhooks[0].url`: the address must begin with http:// or https://",
+        ),
+        (
+            hook(&format!(
+                "{TOKEN}\nevent_types = [\n  \"cache_miss\",\n  \"vacated\",\n]"
+            )),
+            "FILE:9: `apps[0].webhooks[0].event_types[1]`: `vacated` is none of channel_occupied, channel_vacated, \
+             member_added, member_removed, client_event, cache_miss, subscription_count",
+        ),
+        (
+            hook(&format!(
+                "{TOKEN}\n[apps.webhooks.headers]\na = \"hidden\"\nHost = \"hidden\""
+            )),
+            "FILE:9: `apps[0].webhooks[0].headers.Host`: the header `host` is about the connection and set by the host",
+        ),
+    ];
+    for (text, expected) in &cases {
+        told_of_toml(&[(text, expected)]);
+    }
+}
+
+#[test]
+fn a_mistake_that_shows_later_is_told_alike_in_json() {
+    let app = |id: &str, rest: &str| {
+        format!("{{ \"key\": \"k{id}\", // hidden\n\"id\": \"{id}\", \"secret\": \"s\"{rest} }}")
+    };
+    for (text, expected) in [
+        (
+            "// nothing\n{}".to_owned(),
+            "FILE: `apps`: there are no apps; add one, or start with --dev to try things out",
+        ),
+        (
+            "/* a\n b */ {\n\"host\": \"localhost\"}".to_owned(),
+            "FILE:3: `host`: `localhost` must be an IP address such as 0.0.0.0 or ::1",
+        ),
+        (
+            format!(
+                "{{ \"port\": 1, \"plugin\": {{ \"x\": {{ \"apps\": [[]] }} }}, \"apps\": [\n{},\n{}] }}",
+                app("7", ""),
+                app("7", "")
+            ),
+            "FILE:5: `apps[1].id`: two apps have the id `7`; each needs its own",
+        ),
+        (
+            format!(
+                "{{ \"apps\": [{}] }}",
+                app("7", ",\n\"allowed_origins\": [\"a\",\n\"*b*\"]")
+            ),
+            "FILE:4: `apps[0].allowed_origins[1]`: `*b*` has more than one `*`",
+        ),
+        (
+            format!(
+                "{{ \"apps\": [{}] }}",
+                app(
+                    "7",
+                    ",\n\"webhooks\": [{ \"url\": \"http://x/hidden\" }, {\n\"url\": \"x\" }]"
+                )
+            ),
+            "FILE:4: `apps[0].webhooks[1].url`: the address cannot be read: relative URL without a base",
+        ),
+        (
+            format!(
+                "{{ \"apps\": [{}] }}",
+                app(
+                    "7",
+                    ",\n\"webhooks\": [{ \"url\": \"http://x/\",\n\"headers\": { // hidden\n\"a b\": \"hidden\" } }]"
+                )
+            ),
+            "FILE:5: `apps[0].webhooks[0].headers.a b`: the header `a b` has a name that is none",
+        ),
+    ] {
+        let message = load("json", &text, &[]).expect_err(&text);
+        assert_eq!(message, format!("configuration: {expected}"), "{text}");
+    }
+}
+
 #[test]
 fn mistakes_in_the_environment_are_told_with_their_key() {
     for (name, text, expected) in [
@@ -121,6 +246,11 @@ fn mistakes_in_the_environment_are_told_with_their_key() {
             "`metrics.port`: must be a whole number from 0 to 65535",
         ),
         ("MAX_CONNECTIONS", "", "`max_connections`: must be a whole number"),
+        (
+            "METRICS_HOST",
+            "localhost",
+            "`metrics.host`: `localhost` must be an IP address such as 0.0.0.0 or ::1",
+        ),
         ("ENVIRONMENT", "test", "`mode`: must be `production` or `development`"),
         (
             "PATH_PREFIX",

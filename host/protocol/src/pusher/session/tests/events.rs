@@ -20,6 +20,28 @@ fn client_events_pass_on_channels_that_need_authorisation() {
     );
 }
 
+// Pusher protocol, "Error codes": 4301 for what comes too fast. Who waits for a channel is told by its name, or would wait for
+// ever; who has it keeps it.
+#[test]
+fn a_message_that_is_too_much_is_refused_by_what_it_asks_for() {
+    check(
+        r#"
+        [too-many {"event":"pusher:subscribe","data":{"channel":"news"}}] | pusher:subscription_error news 429 LimitReached too many messages
+        [no-count {"event":"pusher:subscribe","data":{"channel":"news"}}] | pusher:subscription_error news 503 Unavailable the door is closed
+        [channels] |
+        {"event":"pusher:subscribe","data":{"channel":"news"}} | subscribe news auth ""
+        [too-many {"event":"pusher:subscribe","data":{"channel":"news"}}] | pusher:error 4301 too many messages
+        [grant news] | granted
+        [too-many {"event":"pusher:subscribe","data":{"channel":"news"}}] | pusher:error 4301 too many messages
+        [too-many {"event":"pusher:subscribe","data":{"channel":"ne ws"}}] | pusher:error 4301 too many messages
+        [too-many {"event":"client-x","channel":"private-a","data":{}}] | pusher:error 4301 too many messages
+        [too-many nonsense] | pusher:error 4301 too many messages
+        [no-count {"event":"pusher:ping"}] | pusher:error null the door is closed
+        [channels] | news
+    "#,
+    );
+}
+
 // Pusher protocol, "Client events": each condition, refused with what would help.
 #[test]
 fn client_events_are_refused_with_a_reason() {
