@@ -53,7 +53,7 @@ pub use auth::{
 };
 pub use plugin::no_settings;
 pub use rate_limit::{Decision, Question, RateLimit, Rule};
-pub use webhook::{Call, Endpoint, Notice, Webhook};
+pub use webhook::{Call, Notice, Webhook};
 
 #[doc(hidden)]
 pub use wit_bindgen;

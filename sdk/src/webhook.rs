@@ -1,12 +1,12 @@
-//! The webhook door: which requests tell an app's own server what happened.
+//! The webhook door: how an app's own server is told what happened.
 
 use crate::App;
 use crate::bindings::webhook::exports::jackfield::webhook::sink;
 use crate::plugin::{Exported, Resident, call};
 
-pub use crate::bindings::webhook::jackfield::webhook::calls::{Call, Endpoint, Notice};
+pub use crate::bindings::webhook::jackfield::webhook::calls::{Call, Notice};
 
-/// A webhook sink. It words the requests; the host signs, sends and repeats them.
+/// A webhook sink. It words the requests; the host knows who wants them, and signs, sends and repeats them.
 pub trait Webhook: Sized + 'static {
     /// Makes the plugin from its section of the host's configuration, a JSON object (`{}` if there is none).
     ///
@@ -15,12 +15,12 @@ pub trait Webhook: Sized + 'static {
     /// A text for the operator that names the key that is wrong. This version of the plugin then does not go live.
     fn new(config: &str) -> Result<Self, String>;
 
-    /// The requests to make for these notices of one app.
+    /// The request that tells the endpoint `url` of these notices, which it wants; none if there is nothing to send.
     ///
     /// # Errors
     ///
     /// Keeps the notices for another try.
-    fn prepare(&mut self, app: &App, endpoints: &[Endpoint], notices: &[Notice]) -> Result<Vec<Call>, String>;
+    fn prepare(&mut self, app: &App, url: &str, notices: &[Notice]) -> Result<Option<Call>, String>;
 }
 
 /// Makes a type that implements [`Webhook`] the plugin of this component.
@@ -32,7 +32,7 @@ macro_rules! export_webhook {
 }
 
 impl<P: Webhook + Resident> sink::Guest for Exported<P> {
-    fn prepare(app: App, endpoints: Vec<Endpoint>, notices: Vec<Notice>) -> Result<Vec<Call>, String> {
-        call(|plugin: &mut P| plugin.prepare(&app, &endpoints, &notices))
+    fn prepare(app: App, url: String, notices: Vec<Notice>) -> Result<Option<Call>, String> {
+        call(|plugin: &mut P| plugin.prepare(&app, &url, &notices))
     }
 }

@@ -196,7 +196,8 @@ impl App {
 }
 
 impl Endpoint {
-    fn wants(&self, notice: &str, channel: &str) -> bool {
+    /// Whether it wants to be told of the notice named `notice` about `channel`.
+    pub fn wants(&self, notice: &str, channel: &str) -> bool {
         (self.events.is_empty() || self.events.iter().any(|name| name == notice))
             && channel.starts_with(&self.channel_starts_with)
             && channel.ends_with(&self.channel_ends_with)

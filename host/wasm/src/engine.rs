@@ -112,7 +112,7 @@ fn engine() -> wasmtime::Result<Engine> {
         .concurrency_support(false)
         .epoch_interruption(true)
         .max_wasm_stack(WASM_STACK_BYTES)
-        .memory_reservation(MEMORY_CEILING as u64)
+        .memory_reservation(MEMORY_RESERVATION)
         .memory_guard_size(MEMORY_GUARD_BYTES)
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pooling));
     Engine::new(&config)
@@ -126,7 +126,7 @@ const TICK: Duration = Duration::from_millis(1);
 const PATIENCE: u32 = 50;
 
 /// Instances of all plugins together: those that no thread has for itself (limits by key, adapters, plugins that wait, a version
-/// on its way in or out), and those of each thread. Only address space is reserved for them, 128 MiB each.
+/// on its way in or out), and those of each thread. Only address space is reserved for them.
 const INSTANCES: u32 = 192;
 const INSTANCES_PER_THREAD: u32 = 16;
 
@@ -136,5 +136,9 @@ const CORE_INSTANCES: u32 = 8;
 /// A guest's stack: deep recursion is a fault, not a need.
 const WASM_STACK_BYTES: usize = 256 << 10;
 
-/// Guard behind each memory. Small: with less than 4 GiB reserved, most bounds checks are explicit anyway.
+/// Address space of each memory: all that a guest can name, so that its code need not check where it reads and writes. What it
+/// may use of it is [`MEMORY_CEILING`] at most.
+const MEMORY_RESERVATION: u64 = 4 << 30;
+
+/// Guard behind each memory, for offsets that instructions add.
 const MEMORY_GUARD_BYTES: u64 = 64 << 10;

@@ -112,8 +112,7 @@ impl RawLimits {
     }
 }
 
-/// The most memory that an operator may give to an instance: what a Python interpreter needs, twice. Address space of
-/// this size is reserved for each instance, and nothing else.
+/// The most memory that an operator may give to an instance: what a Python interpreter needs, twice.
 pub(crate) const MEMORY_CEILING: usize = 128 << 20;
 
 /// The most table elements; a Python interpreter has about 10,000.

@@ -1,15 +1,14 @@
-//! The webhook door: one guest call turns a batch of notices into requests. What comes back is the guest's word only:
-//! an address that is not one of the app's endpoints is refused.
+//! The webhook door: one guest call per endpoint words what the endpoint wants to hear of. Where requests go is no guest's
+//! business, and neither are the headers that the operator gave an endpoint.
 
 use std::sync::Arc;
 
-use jackfield_hub::App;
 use jackfield_hub::doors::{Answer, DoorError, Notice, WebhookCall, WebhookSink};
+use jackfield_hub::{App, Endpoint};
 use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre};
 
 use crate::bindings::hot::exports::jackfield::webhook::sink;
-use crate::bindings::hot::jackfield::types::types;
 use crate::bindings::hot::jackfield::webhook::calls;
 use crate::bindings::io::exports::jackfield::webhook::sink as waiting;
 use crate::context::Context;
@@ -18,7 +17,7 @@ use crate::io::{self, Fiber, Waiting};
 use crate::lend;
 use crate::linkers::Mode;
 use crate::plugin::{Door, FoundDoor, Live};
-use crate::pool::Pool;
+use crate::pool::{Pool, SharedPool};
 use crate::slot::Slot;
 
 /// The guest's function.
@@ -38,98 +37,71 @@ impl WebhookSink for WebhookDoor {
             Err(error) => return Answer::Ready(Err(error)),
         };
         if pool.plugin.mode == Mode::Hot {
-            let answer = pool.call_any(|live| prepare(live, app, notices));
-            return Answer::Ready(answer.and_then(|answer| Self::judge(&pool, app, answer)));
+            return Answer::Ready(prepare(&pool, app, notices));
         }
         let (app, notices) = (Arc::clone(app), notices.to_vec());
-        let asked = {
-            let app = Arc::clone(&app);
-            io::ask(Arc::clone(&pool), move |fiber| {
-                Box::pin(async move { prepare_waiting(fiber, &app, &notices).await })
-            })
-        };
-        Answer::Pending(Box::pin(async move { Self::judge(&pool, &app, asked.await?) }))
+        Answer::Pending(Box::pin(prepare_waiting(pool, app, notices)))
     }
 }
 
-impl WebhookDoor {
-    /// Takes the guest's word as far as it goes.
-    fn judge(
-        pool: &Pool<Webhook>,
-        app: &App,
-        answer: Result<Vec<calls::Call>, String>,
-    ) -> Result<Vec<WebhookCall>, DoorError> {
-        let wanted = answer.map_err(|reason| pool.plugin.failed(format!("answered: {}", cleaned(&reason))))?;
-        if let Some(call) = wanted
-            .iter()
-            .find(|call| !app.policy.webhooks.iter().any(|known| known.url == call.url))
-        {
-            let url = cleaned(&call.url);
-            return Err(pool
-                .plugin
-                .failed(format!("wants to call {url}, which is no endpoint of app {}", app.id)));
-        }
-        Ok(wanted.into_iter().map(taken).collect())
-    }
-}
+/// What the guest says for one endpoint.
+type Worded = Result<Option<calls::Call>, String>;
 
-/// The records of a question, lent to the guest. Lists of lists have to stand somewhere while they are lent.
-struct Lent<'a> {
-    app: &'a App,
-    events: Vec<Vec<&'a str>>,
-    headers: Vec<Vec<types::HeaderParam<'a>>>,
-    notices: Vec<calls::Notice<'a>>,
-}
-
-impl<'a> Lent<'a> {
-    fn new(app: &'a App, notices: &'a [Notice]) -> Self {
-        let known = app.policy.webhooks.iter();
-        Self {
-            app,
-            events: known
-                .clone()
-                .map(|endpoint| endpoint.events.iter().map(String::as_str).collect())
-                .collect(),
-            headers: known.map(|endpoint| lend::header_list(&endpoint.headers)).collect(),
-            notices: notices.iter().map(lend).collect(),
+fn prepare(pool: &Pool<Webhook>, app: &App, notices: &[Notice]) -> Result<Vec<WebhookCall>, DoorError> {
+    let mut calls = Vec::with_capacity(app.policy.webhooks.len());
+    for endpoint in &app.policy.webhooks {
+        let wanted = wanted(endpoint, notices);
+        if !wanted.is_empty() {
+            let worded = pool.call_any(|Live { store, door }| {
+                let app = lend::app(app);
+                door.guest.call_prepare(store, app, &endpoint.url, &wanted)
+            })?;
+            calls.extend(taken(worded, pool, endpoint)?);
         }
     }
-
-    fn endpoints(&self) -> Vec<calls::Endpoint<'_>> {
-        let lists = self.events.iter().zip(&self.headers);
-        let endpoints = self.app.policy.webhooks.iter().zip(lists);
-        endpoints
-            .map(|(endpoint, (events, headers))| calls::Endpoint {
-                url: &endpoint.url,
-                events,
-                channel_starts_with: &endpoint.channel_starts_with,
-                channel_ends_with: &endpoint.channel_ends_with,
-                headers,
-            })
-            .collect()
-    }
+    Ok(calls)
 }
 
-fn prepare(
-    live: &mut Live<Webhook>,
-    app: &App,
-    notices: &[Notice],
-) -> wasmtime::Result<Result<Vec<calls::Call>, String>> {
-    let lent = Lent::new(app, notices);
-    let guest = &live.door.guest;
-    guest.call_prepare(&mut live.store, lend::app(app), &lent.endpoints(), &lent.notices)
-}
-
+/// The same with a plugin that waits: one endpoint after the other, each with the whole deadline.
 async fn prepare_waiting(
+    pool: SharedPool<Webhook>,
+    app: Arc<App>,
+    notices: Vec<Notice>,
+) -> Result<Vec<WebhookCall>, DoorError> {
+    let notices: Arc<[Notice]> = notices.into();
+    let mut calls = Vec::new();
+    for (index, endpoint) in app.policy.webhooks.iter().enumerate() {
+        if wanted(endpoint, &notices).is_empty() {
+            continue;
+        }
+        let (lent, notices) = (Arc::clone(&app), Arc::clone(&notices));
+        let worded = io::ask(Arc::clone(&pool), move |fiber| {
+            Box::pin(async move { word(fiber, &lent, index, &notices).await })
+        });
+        calls.extend(taken(worded.await?, &pool, endpoint)?);
+    }
+    Ok(calls)
+}
+
+async fn word(
     fiber: &mut Fiber<WaitingWebhook>,
     app: &App,
+    endpoint: usize,
     notices: &[Notice],
-) -> wasmtime::Result<Result<Vec<calls::Call>, String>> {
-    let lent = Lent::new(app, notices);
-    let (guest, endpoints) = (&fiber.door.guest, lent.endpoints());
+) -> wasmtime::Result<Worded> {
+    let endpoint = &app.policy.webhooks[endpoint];
+    let (guest, wanted) = (&fiber.door.guest, wanted(endpoint, notices));
     guest
-        .call_prepare(&mut fiber.store, lend::app(app), &endpoints, &lent.notices)
+        .call_prepare(&mut fiber.store, lend::app(app), &endpoint.url, &wanted)
         .await
+}
+
+/// The notices that an endpoint wants to hear of, lent to the guest.
+fn wanted<'a>(endpoint: &Endpoint, notices: &'a [Notice]) -> Vec<calls::Notice<'a>> {
+    let wanted = notices
+        .iter()
+        .filter(|notice| endpoint.wants(notice.name, &notice.channel));
+    wanted.map(lend).collect()
 }
 
 /// The function of a plugin that waits.
@@ -181,11 +153,23 @@ fn lend(notice: &Notice) -> calls::Notice<'_> {
     }
 }
 
-fn taken(call: calls::Call) -> WebhookCall {
-    WebhookCall {
-        url: call.url,
-        headers: lend::taken_headers(call.headers),
+/// The request as it will be sent: the guest's headers, then the operator's, which cannot replace them.
+fn taken(worded: Worded, pool: &Pool<Webhook>, endpoint: &Endpoint) -> Result<Option<WebhookCall>, DoorError> {
+    let failed = |reason: String| pool.plugin.failed(format!("answered: {}", cleaned(&reason)));
+    let Some(call) = worded.map_err(failed)? else {
+        return Ok(None);
+    };
+    let mut headers = lend::taken_headers(call.headers);
+    for (name, value) in &endpoint.headers {
+        let own = headers.iter().map(|(name, _)| name).chain(&call.signature_header);
+        if !own.into_iter().any(|own| own.eq_ignore_ascii_case(name)) {
+            headers.push((name.clone(), value.clone()));
+        }
+    }
+    Ok(Some(WebhookCall {
+        url: endpoint.url.clone(),
+        headers,
         body: call.body,
         signature_header: call.signature_header,
-    }
+    }))
 }

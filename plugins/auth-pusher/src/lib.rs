@@ -65,8 +65,8 @@ fn signature<'a>(client: &Connection, auth: &'a str, what: &str) -> Result<&'a s
             "`auth` begins with another app's key; this connection is to {}",
             client.app.key
         )),
-        Some((_, signature)) if is_signature(signature) => Ok(signature),
-        _ => Err("`auth` has to be KEY:SIGNATURE, the signature 64 lower-case hexadecimal digits".to_owned()),
+        Some((_, signature)) => Ok(signature),
+        None => Err(MALFORMED.to_owned()),
     }
 }
 
@@ -75,15 +75,20 @@ fn verify(client: &Connection, text: &str, signature: &str) -> Result<(), String
     if host::verify(&client.app.id, text.as_bytes(), signature) {
         return Ok(());
     }
+    if !is_signature(signature) {
+        return Err(MALFORMED.to_owned());
+    }
     Err(format!(
         "invalid signature: sign {text} with HMAC-SHA256 under the app's secret"
     ))
 }
 
-/// Whether a text has the form of a signature. The host would refuse it anyway; this tells its sender what is wrong.
+/// Whether a text has the form of a signature. The host has refused it anyway; this tells its sender what is wrong.
 fn is_signature(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
+
+const MALFORMED: &str = "`auth` has to be KEY:SIGNATURE, the signature 64 lower-case hexadecimal digits";
 
 #[cfg(test)]
 mod tests {

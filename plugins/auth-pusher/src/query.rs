@@ -2,75 +2,101 @@
 
 use std::borrow::Cow;
 
-/// A query's parameters, sorted by key.
+/// A query's parameters.
 #[derive(Debug)]
 pub(crate) struct Query<'a> {
-    pairs: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    /// Sorted by key, and without the signature, which is not signed.
+    signed: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    signature: Option<Cow<'a, str>>,
 }
 
 impl<'a> Query<'a> {
     /// Reads a query as it came. An error is for the caller's developer.
     pub(crate) fn parse(raw: &'a str) -> Result<Self, String> {
-        // Room for the five `auth_` parameters and a few others, so that the list does not grow by steps.
-        let pairs = Vec::with_capacity(8);
-        let mut query = Self { pairs };
-        // Each byte is looked at once: this is the longest loop of a request's authorisation.
-        let (mut begin, mut equals, mut plain) = (0, None, true);
-        for (at, byte) in raw.bytes().chain([b'&']).enumerate() {
-            match byte {
-                b'&' => {
-                    if begin < at {
-                        let split = equals.unwrap_or(at);
-                        query.add(&raw[begin..split], &raw[at.min(split + 1)..at], plain)?;
-                    }
-                    (begin, equals, plain) = (at + 1, None, true);
+        let mut query = Self {
+            // Room for the `auth_` parameters and a few others, so that the list does not grow by steps.
+            signed: Vec::with_capacity(8),
+            signature: None,
+        };
+        // One look at all of it: hardly any query has something to decode or to make lower-case.
+        let plain = !raw.bytes().fold(false, |found, byte| found | is_changed(byte));
+        let mut rest = raw;
+        while !rest.is_empty() {
+            let (pair, after) = cut(rest, b'&');
+            if !pair.is_empty() {
+                let (key, value) = cut(pair, b'=');
+                match plain {
+                    true => query.add(Cow::Borrowed(key), Cow::Borrowed(value))?,
+                    false => query.add(lower(decode(key)?), decode(value)?)?,
                 }
-                b'=' if equals.is_none() => equals = Some(at),
-                b'%' | b'+' | b'A'..=b'Z' => plain = false,
-                _ => {}
             }
+            rest = after;
         }
         Ok(query)
     }
 
-    /// Puts a parameter into its place. `plain`: there is nothing in it to decode or to make lower-case.
-    fn add(&mut self, key: &'a str, value: &'a str, plain: bool) -> Result<(), String> {
-        if self.pairs.len() == PARAMETERS {
+    /// Puts a parameter into its place.
+    fn add(&mut self, key: Cow<'a, str>, value: Cow<'a, str>) -> Result<(), String> {
+        // Of two values one would be signed and the other one used.
+        let twice = |key: &str| Err(format!("the parameter {key} is there twice"));
+        if key == SIGNATURE {
+            return match self.signature.replace(value) {
+                None => Ok(()),
+                Some(_) => twice(SIGNATURE),
+            };
+        }
+        if self.signed.len() == PARAMETERS {
             return Err(format!("more than {PARAMETERS} parameters"));
         }
-        let (key, value) = match plain {
-            true => (Cow::Borrowed(key), Cow::Borrowed(value)),
-            false => (lower(decode(key)?), decode(value)?),
+        // Libraries send them sorted, so that most find their place at the end.
+        let place = match self.signed.last() {
+            Some((last, _)) if *last >= key => self.signed.partition_point(|(known, _)| *known < key),
+            _ => self.signed.len(),
         };
-        // Libraries send them sorted but for one, so that most find their place at the end.
-        let place = match self.pairs.last() {
-            Some((last, _)) if *last >= key => self.pairs.partition_point(|(known, _)| *known < key),
-            _ => self.pairs.len(),
-        };
-        // Of two values one would be signed and the other one used.
-        if self.pairs.get(place).is_some_and(|(known, _)| *known == key) {
-            return Err(format!("the parameter {key} is there twice"));
+        if self.signed.get(place).is_some_and(|(known, _)| *known == key) {
+            return twice(&key);
         }
-        self.pairs.insert(place, (key, value));
+        self.signed.insert(place, (key, value));
         Ok(())
     }
 
-    /// The value of `key`, if there is one.
+    /// The value of `key`, if it is there and signed.
     pub(crate) fn value(&self, key: &str) -> Option<&str> {
-        let found = self
-            .pairs
-            .binary_search_by(|(candidate, _)| candidate.as_ref().cmp(key));
-        found.ok().map(|index| self.pairs[index].1.as_ref())
+        // They are few and of different lengths: looking at each is faster than halving.
+        let found = self.signed.iter().find(|(candidate, _)| candidate == key);
+        found.map(|(_, value)| value.as_ref())
     }
 
     /// The value of a parameter that has to be there.
     pub(crate) fn required(&self, key: &str) -> Result<&str, String> {
-        self.value(key).ok_or_else(|| format!("the parameter {key} is missing"))
+        self.value(key).ok_or_else(|| missing(key))
     }
 
-    /// All parameters in the order of their keys.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.pairs.iter().map(|(key, value)| (key.as_ref(), value.as_ref()))
+    /// The signature, which has to be there.
+    pub(crate) fn signature(&self) -> Result<&str, String> {
+        self.signature.as_deref().ok_or_else(|| missing(SIGNATURE))
+    }
+
+    /// The signed parameters in the order of their keys.
+    pub(crate) fn signed(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.signed.iter().map(|(key, value)| (key.as_ref(), value.as_ref()))
+    }
+}
+
+fn missing(key: &str) -> String {
+    format!("the parameter {key} is missing")
+}
+
+/// Whether the signature sees another byte than the query has.
+const fn is_changed(byte: u8) -> bool {
+    matches!(byte, b'%' | b'+' | b'A'..=b'Z')
+}
+
+/// What stands before the first `mark`, which is ASCII, and what stands behind it: nothing, if there is none.
+fn cut(text: &str, mark: u8) -> (&str, &str) {
+    match text.bytes().position(|byte| byte == mark) {
+        Some(at) => (&text[..at], &text[at + 1..]),
+        None => (text, ""),
     }
 }
 
@@ -110,6 +136,9 @@ fn escaped(digits: &mut impl Iterator<Item = u8>) -> Option<u8> {
 /// Parameters of a query. The protocol has a dozen; thousands would be work for whoever does not even know the secret.
 const PARAMETERS: usize = 64;
 
+/// The one parameter that is not signed.
+const SIGNATURE: &str = "auth_signature";
+
 #[cfg(test)]
 mod tests {
     use std::borrow::Cow;
@@ -119,7 +148,7 @@ mod tests {
     fn pairs(raw: &str) -> Vec<(String, String)> {
         let query = Query::parse(raw).expect(raw);
         query
-            .iter()
+            .signed()
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .collect()
     }
@@ -153,6 +182,22 @@ mod tests {
                 .required("d")
                 .is_err_and(|message| message.contains("d is missing"))
         );
+    }
+
+    #[test]
+    fn the_signature_is_not_among_what_is_signed() {
+        for raw in ["a=1&auth_signature=x&b=2", "Auth_Signature=x&b=2&a=1"] {
+            assert_eq!(pairs(raw), owned(&[("a", "1"), ("b", "2")]), "{raw}");
+            assert_eq!(Query::parse(raw).expect(raw).signature(), Ok("x"), "{raw}");
+        }
+        let query = Query::parse("a=1").expect("a plain query");
+        assert!(
+            query
+                .signature()
+                .is_err_and(|message| message.contains("auth_signature is missing"))
+        );
+        let twice = Query::parse("auth_signature=x&a=1&AUTH_signature=y");
+        assert!(twice.is_err_and(|message| message.contains("auth_signature is there twice")));
     }
 
     #[test]

@@ -35,10 +35,7 @@ fn check_time(timestamp: &str) -> Result<(), String> {
 }
 
 fn check_signature(request: &ApiRequest, query: &Query<'_>, text: &mut String) -> Result<(), String> {
-    let signature = query.required("auth_signature")?;
-    if !crate::is_signature(signature) {
-        return Err("auth_signature has to be 64 lower-case hexadecimal digits".to_owned());
-    }
+    let signature = query.signature()?;
     // Some libraries sign the path with its prefix, others the one that Pusher documents. Where there is no prefix, one look will do.
     let spellings = [&request.path, &request.route];
     let different = if request.path == request.route { 1 } else { 2 };
@@ -48,22 +45,23 @@ fn check_signature(request: &ApiRequest, query: &Query<'_>, text: &mut String) -
             return Ok(());
         }
     }
+    if !crate::is_signature(signature) {
+        return Err("auth_signature has to be 64 lower-case hexadecimal digits".to_owned());
+    }
     let text = text.replace('\n', "\\n");
     Err(format!(
         "invalid signature: sign {text} with HMAC-SHA256 under the app's secret, \\n being a line feed"
     ))
 }
 
-/// Rebuilds what the caller signed: `METHOD\nPATH\nQUERY`, the query's values unescaped and without the signature
-/// itself.
+/// Rebuilds what the caller signed: `METHOD\nPATH\nQUERY`, the query's values unescaped.
 fn write_text(request: &ApiRequest, path: &str, query: &Query<'_>, text: &mut String) {
     text.clear();
     text.push_str(&request.method);
     text.push('\n');
     text.push_str(path);
     text.push('\n');
-    let signed = query.iter().filter(|&(key, _)| key != "auth_signature");
-    for (index, (key, value)) in signed.enumerate() {
+    for (index, (key, value)) in query.signed().enumerate() {
         if index > 0 {
             text.push('&');
         }

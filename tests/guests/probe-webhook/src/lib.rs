@@ -1,14 +1,14 @@
 //! A guest for the host's tests: a webhook sink that does what a notice's channel says.
 //!
-//! `error` and `trap` fail until the notice is half a second old; `elsewhere` calls an address that nobody gave; `many` makes
-//! a million calls; `unsigned` goes without a signature. Everything else is one signed call per endpoint.
+//! `error` and `trap` fail until the notice is half a second old; `silent` has nothing to send; `many` has a million headers;
+//! `unsigned` goes without a signature. Everything else is a signed call.
 
-use jackfield_sdk::{App, Call, Endpoint, Header, Notice, Webhook, export_webhook, host, no_settings};
+use jackfield_sdk::{App, Call, Header, Notice, Webhook, export_webhook, host, no_settings};
 
 /// How old a notice must be before `error` and `trap` do well.
 pub const RIPE_MS: u64 = 500;
 
-/// The calls of `many`.
+/// The headers of `many`.
 pub const MANY: usize = 1_000_000;
 
 /// The plugin: it keeps nothing.
@@ -20,12 +20,14 @@ impl Webhook for Probe {
         no_settings(config).map(|()| Self)
     }
 
-    fn prepare(&mut self, _app: &App, endpoints: &[Endpoint], notices: &[Notice]) -> Result<Vec<Call>, String> {
+    fn prepare(&mut self, _app: &App, _url: &str, notices: &[Notice]) -> Result<Option<Call>, String> {
+        let mut call = call(notices);
         for notice in notices {
             let is_ripe = host::unix_ms() >= notice.time_ms + RIPE_MS;
             match notice.channel.as_str() {
-                "elsewhere" => return Ok(vec![call("http://127.0.0.1:9/elsewhere", notices, None)]),
-                "many" => return Ok(vec![call("", &[], None); MANY]),
+                "silent" => return Ok(None),
+                "many" => call.headers = vec![header("", ""); MANY],
+                "unsigned" => call.signature_header = None,
                 "error" | "trap" if !is_ripe => {
                     host::warn(&format!("not yet {}", notice.id));
                     if notice.channel == "error" {
@@ -36,35 +38,30 @@ impl Webhook for Probe {
                 _ => {}
             }
         }
-        let unsigned = notices.iter().any(|notice| notice.channel == "unsigned");
-        let signature = (!unsigned).then_some("x-pusher-signature");
-        let calls = endpoints.iter().map(|endpoint| call(&endpoint.url, notices, signature));
-        Ok(calls.collect())
+        Ok(Some(call))
     }
 }
 
 export_webhook!(Probe);
 
-fn call(url: &str, notices: &[Notice], signature: Option<&str>) -> Call {
+fn call(notices: &[Notice]) -> Call {
     let ids: Vec<&str> = notices.iter().map(|notice| notice.id.as_str()).collect();
     let events: Vec<&str> = notices.iter().map(|notice| notice.event.as_str()).collect();
-    let header = |name: &str, value: &str| Header {
-        name: name.to_owned(),
-        value: value.to_owned(),
-    };
-    let headers = match notices {
-        [] => Vec::new(),
-        _ => vec![
+    Call {
+        headers: vec![
             header("content-type", "application/json"),
             header("x-pusher-key", "app-key"),
             header("x-extra", &ids.join(",")),
         ],
-    };
-    Call {
-        url: url.to_owned(),
-        headers,
         body: format!(r#"{{"time_ms":1,"events":[{}]}}"#, events.join(",")).into_bytes(),
-        signature_header: signature.map(str::to_owned),
+        signature_header: Some("x-pusher-signature".to_owned()),
+    }
+}
+
+fn header(name: &str, value: &str) -> Header {
+    Header {
+        name: name.to_owned(),
+        value: value.to_owned(),
     }
 }
 
@@ -88,7 +85,7 @@ mod tests {
             event: "{}".to_owned(),
         };
         double::set_unix_ms(10_000);
-        assert!(Probe.prepare(&app, &[], &[notice(9_900)]).is_err());
-        assert_eq!(Probe.prepare(&app, &[], &[notice(0)]), Ok(Vec::new()));
+        assert!(Probe.prepare(&app, "https://a", &[notice(9_900)]).is_err());
+        assert!(Probe.prepare(&app, "https://a", &[notice(0)]).is_ok());
     }
 }
