@@ -1,12 +1,14 @@
 //! The adapter door: carries envelopes between instances.
 
-use crate::bindings::adapter::exports::jackfield::adapter::bus;
+use crate::bindings::adapter::exports::jackfield::adapter::{bus, inbox};
 use crate::plugin::{Exported, Resident, call};
 
+pub use crate::bindings::adapter::jackfield::adapter::arrivals::{Event, Message};
 pub use bus::Envelope;
 
 /// An adapter. It never delivers to local subscribers, and tells what became of its work by
-/// [`host::cluster`](crate::host::cluster).
+/// [`host::cluster`](crate::host::cluster). One that reaches other instances tells what came from them by
+/// [`host::peers`](crate::host::peers), and may leave its connections to the host: [`host::links`](crate::host::links).
 pub trait Adapter: Sized + 'static {
     /// Makes the plugin from its section of the host's configuration, a JSON object (`{}` if there is none).
     ///
@@ -15,20 +17,20 @@ pub trait Adapter: Sized + 'static {
     /// A text for the operator that names the key that is wrong. This version of the plugin then does not go live.
     fn new(config: &str) -> Result<Self, String>;
 
-    /// Called once, before the functions below. `node` is this instance's name in the cluster.
+    /// Called once, before the functions below: the place to open links. `node` is this instance's name in the cluster.
     ///
     /// # Errors
     ///
     /// A text for the operator. The adapter then does not go live.
     fn start(&mut self, node: &str) -> Result<(), String>;
 
-    /// Offers envelopes to every other instance that follows their topics, in the order given per topic. Each ticket
-    /// is to be confirmed, now or in a later call.
+    /// Offers envelopes to every instance that follows their topics, this one included, in the order given per topic. Each
+    /// ticket is to be confirmed, now or in a later call.
     ///
     /// # Errors
     ///
     /// None was sent: their publishers are answered 503.
-    fn publish(&mut self, batch: &[Envelope]) -> Result<(), String>;
+    fn publish(&mut self, batch: Vec<Envelope>) -> Result<(), String>;
 
     /// Starts following topics; repeating one is harmless. What holds is to be told as `following`.
     ///
@@ -42,7 +44,12 @@ pub trait Adapter: Sized + 'static {
         let _ = topics;
     }
 
-    /// Called once, last.
+    /// Something came from one of the adapter's links.
+    fn receive(&mut self, link: u32, events: Vec<Event>) {
+        let _ = (link, events);
+    }
+
+    /// Called once, last. Links stay for the next version.
     fn stop(&mut self) {}
 }
 
@@ -60,7 +67,7 @@ impl<P: Adapter + Resident> bus::Guest for Exported<P> {
     }
 
     fn publish(batch: Vec<Envelope>) -> Result<(), String> {
-        call(|plugin: &mut P| plugin.publish(&batch))
+        call(|plugin: &mut P| plugin.publish(batch))
     }
 
     fn follow(topics: Vec<String>) -> Result<(), String> {
@@ -73,5 +80,11 @@ impl<P: Adapter + Resident> bus::Guest for Exported<P> {
 
     fn stop() {
         call(P::stop);
+    }
+}
+
+impl<P: Adapter + Resident> inbox::Guest for Exported<P> {
+    fn receive(link: u32, events: Vec<Event>) {
+        call(|plugin: &mut P| plugin.receive(link, events));
     }
 }

@@ -93,6 +93,41 @@ impl Verdict {
     }
 }
 
+impl ApiRequest {
+    /// In upper case.
+    #[must_use]
+    pub fn method(&self) -> &str {
+        cut(&self.line, b' ').0
+    }
+
+    /// As the client sent it, as far as the host knows, percent-encoded: with every prefix.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        cut(cut(&self.line, b' ').1, b'?').0
+    }
+
+    /// The path without any prefix, percent-encoded: `/apps/1001/events`.
+    #[must_use]
+    pub fn route(&self) -> &str {
+        self.path().get(self.prefix_length as usize..).unwrap_or_default()
+    }
+
+    /// As it came, percent-encoded, without the question mark.
+    #[must_use]
+    pub fn query(&self) -> &str {
+        cut(&self.line, b'?').1
+    }
+}
+
+/// What stands before the first `mark`, which is ASCII, and what stands behind it: nothing, if there is none. It is near, and for
+/// that the standard library's search takes long.
+fn cut(text: &str, mark: u8) -> (&str, &str) {
+    match text.bytes().position(|byte| byte == mark) {
+        Some(at) => (&text[..at], &text[at + 1..]),
+        None => (text, ""),
+    }
+}
+
 /// Makes a type that implements [`Auth`] the plugin of this component.
 #[macro_export]
 macro_rules! export_auth {
@@ -128,5 +163,26 @@ impl<P: Auth + Resident> client_event::Guest for Exported<P> {
 impl<P: Auth + Resident> api_request::Guest for Exported<P> {
     fn check(request: ApiRequest) -> Verdict {
         call(|plugin: &mut P| plugin.api_request(&request))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{ApiRequest, double};
+
+    #[test]
+    fn a_request_is_taken_apart() {
+        let request = ApiRequest {
+            line: "POST /a/apps/1001/events?b=?&c= d".to_owned(),
+            prefix_length: 2,
+            ..double::api_request()
+        };
+        assert_eq!((request.method(), request.path()), ("POST", "/a/apps/1001/events"));
+        assert_eq!((request.route(), request.query()), ("/apps/1001/events", "b=?&c= d"));
+        let bare = double::api_request();
+        assert_eq!(
+            (bare.path(), bare.route(), bare.query()),
+            ("/apps/1001/events", "/apps/1001/events", "")
+        );
     }
 }

@@ -22,7 +22,10 @@ pub mod host {
             world host {
                 include jackfield:plugin/imports@0.1.0;
                 import jackfield:host/handshake@0.1.0;
+                import jackfield:host/body@0.1.0;
                 import jackfield:host/cluster@0.1.0;
+                import jackfield:host/peers@0.1.0;
+                import jackfield:host/links@0.1.0;
             }",
         path: "../wit",
         runtime_path: "::jackfield_sdk::wit_bindgen::rt",
@@ -50,12 +53,14 @@ pub mod adapter {
         inline: "package jackfield:sdk-adapter;
             world adapter {
                 export jackfield:adapter/bus@0.1.0;
+                export jackfield:adapter/inbox@0.1.0;
             }",
         path: "../wit",
         pub_export_macro: true,
         default_bindings_module: "jackfield_sdk::bindings::adapter",
         runtime_path: "::jackfield_sdk::wit_bindgen::rt",
         additional_derives: [PartialEq, Eq],
+        generate_all,
     });
 }
 

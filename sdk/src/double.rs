@@ -21,16 +21,18 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 pub use crate::bindings::host::jackfield::host::cluster::Status;
+use crate::host::links::{Broker, Outgoing};
 use crate::host::{Handshake, HttpError, HttpRequest, HttpResponse, Level};
-use crate::{App, Connection, SubscribeRequest};
+use crate::{ApiRequest, App, Connection, SubscribeRequest};
 
 pub(crate) mod backend;
 
 thread_local! {
-    static HOST: RefCell<Host> = const { RefCell::new(Host::new()) };
+    static HOST: RefCell<Host> = RefCell::default();
 }
 
 /// What the double knows and what it was told.
+#[derive(Default)]
 struct Host {
     monotonic_us: u64,
     unix_ms: u64,
@@ -40,10 +42,12 @@ struct Host {
     counters: BTreeMap<String, u64>,
     slept_ms: Vec<u32>,
     handshake: Option<Handshake>,
+    body: Vec<u8>,
     requests: Vec<HttpRequest>,
     /// Prepared, not given yet.
     answers: VecDeque<Result<HttpResponse, HttpError>>,
     cluster: Cluster,
+    links: Links,
 }
 
 /// What an adapter told, in order.
@@ -55,6 +59,25 @@ pub struct Cluster {
     pub following: Vec<String>,
     /// The states it went through.
     pub states: Vec<Status>,
+    /// The messages of peers that it delivered: topic and frame.
+    pub delivered: Vec<(String, Vec<u8>)>,
+    /// The tickets of which it said that nobody knows.
+    pub failed: Vec<u64>,
+    /// The topics that it said it lost.
+    pub lost: Vec<String>,
+}
+
+/// What an adapter asked of its links, in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Links {
+    /// Number, broker and options.
+    pub opened: Vec<(u32, Broker, String)>,
+    /// What it published.
+    pub published: Vec<Outgoing>,
+    /// The subjects that it asked to follow.
+    pub followed: Vec<String>,
+    /// The subjects that it asked to follow no longer.
+    pub unfollowed: Vec<String>,
 }
 
 /// A client as it may come, of the app `1001` with key `app-key`. Change what the test is about.
@@ -91,6 +114,24 @@ pub fn handshake() -> Handshake {
 /// Sets the handshake that [`crate::host::handshake`] returns. There is none before.
 pub fn set_handshake(handshake: Handshake) {
     HOST.with_borrow_mut(|host| host.handshake = Some(handshake));
+}
+
+/// A publish as it may come, of the app of [`client`], without a signature and without a body. Change what the test is about.
+#[must_use]
+pub fn api_request() -> ApiRequest {
+    ApiRequest {
+        app: client().app,
+        remote_address: "127.0.0.1".to_owned(),
+        line: "POST /apps/1001/events".to_owned(),
+        prefix_length: 0,
+        headers: Vec::new(),
+        body_length: 0,
+    }
+}
+
+/// Sets the body that [`crate::host::body`] returns. It is empty before.
+pub fn set_body(body: &[u8]) {
+    HOST.with_borrow_mut(|host| host.body = body.to_vec());
 }
 
 /// Prepares the answer to the next request. Answers are given in the order in which they were prepared; without one
@@ -172,26 +213,13 @@ pub fn take_cluster() -> Cluster {
     HOST.with_borrow_mut(|host| std::mem::take(&mut host.cluster))
 }
 
-impl Host {
-    const fn new() -> Self {
-        Self {
-            monotonic_us: 0,
-            unix_ms: 0,
-            secrets: BTreeMap::new(),
-            lines: Vec::new(),
-            counters: BTreeMap::new(),
-            slept_ms: Vec::new(),
-            handshake: None,
-            requests: Vec::new(),
-            answers: VecDeque::new(),
-            cluster: Cluster {
-                confirmed: Vec::new(),
-                following: Vec::new(),
-                states: Vec::new(),
-            },
-        }
-    }
+/// What an adapter has asked of its links since this was asked last.
+#[must_use]
+pub fn take_links() -> Links {
+    HOST.with_borrow_mut(|host| std::mem::take(&mut host.links))
+}
 
+impl Host {
     const fn advance_ms(&mut self, ms: u64) {
         self.monotonic_us += ms * 1_000;
         self.unix_ms += ms;
@@ -306,6 +334,15 @@ mod tests {
     }
 
     #[test]
+    fn a_body_is_there_once_it_is_set() {
+        assert!(host::body().is_empty());
+        double::set_body(b"abc");
+        assert_eq!(host::body(), b"abc");
+        assert!(host::body_md5_is("900150983cd24fb0d6963f7d28e17f72"));
+        assert!(!host::body_md5_is("900150983CD24FB0D6963F7D28E17F72"));
+    }
+
+    #[test]
     fn what_an_adapter_tells_is_taken_once() {
         cluster::up();
         cluster::confirmed(&[1, 2]);
@@ -315,6 +352,7 @@ mod tests {
             confirmed: vec![1, 2],
             following: vec!["1001/room".to_owned()],
             states: vec![Status::Up, Status::Degraded("no link".to_owned())],
+            ..Cluster::default()
         };
         assert_eq!(double::take_cluster(), told);
         assert_eq!(double::take_cluster(), Cluster::default());

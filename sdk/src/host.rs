@@ -1,7 +1,7 @@
 //! What the host offers to a plugin.
 //!
 //! In a guest each function is a call of the host; in native tests it reaches [`double`](crate::double). `log`,
-//! `clock`, `random`, digests and [`sleep`] are always granted, [`handshake`] to auth plugins; [`verify`] needs the grant
+//! `clock`, `random`, digests and [`sleep`] are always granted, [`handshake`], [`body`] and [`body_md5_is`] to auth plugins; [`verify`] needs the grant
 //! `sign`, [`count`] the grant `counters`, [`send`] the grant `http` (lines in the operator's `plugins/NAME.toml`).
 
 #[cfg(target_arch = "wasm32")]
@@ -69,7 +69,7 @@ pub fn sha256(data: &[u8]) -> String {
     backend::digest::sha256(data)
 }
 
-/// MD5 of `data`, as 32 lower-case hexadecimal digits. For `body_md5` of the Pusher HTTP API and nothing else.
+/// MD5 of `data`, as 32 lower-case hexadecimal digits. It withstands nobody who wants two texts with the same one.
 #[must_use]
 pub fn md5(data: &[u8]) -> String {
     backend::digest::md5(data)
@@ -93,6 +93,20 @@ pub fn count(name: &str, by: u64) {
 #[must_use]
 pub fn handshake() -> Option<Handshake> {
     backend::handshake::get()
+}
+
+/// The body of the HTTP request that the question to an auth plugin is about; empty when it is about a connection.
+///
+/// It is copied, so [`body_md5_is`] and `body_length` of the request are cheaper where they will do.
+#[must_use]
+pub fn body() -> Vec<u8> {
+    backend::body::read()
+}
+
+/// Whether `digest` is the MD5 of [`body`], as 32 lower-case hexadecimal digits: `body_md5` of the Pusher HTTP API.
+#[must_use]
+pub fn body_md5_is(digest: &str) -> bool {
+    backend::body::md5_is(digest)
 }
 
 /// Sends a request to one of the places that the operator allows, and waits for the whole answer.
@@ -137,5 +151,66 @@ pub mod cluster {
     /// Instances cannot reach each other, and why, in words for the operator.
     pub fn degraded(reason: &str) {
         backend::cluster::state(&Status::Degraded(reason.to_owned()));
+    }
+}
+
+/// What adapters that reach other instances tell the host. One that calls nothing of this is taken to be alone.
+pub mod peers {
+    use super::backend;
+    pub use crate::bindings::host::jackfield::host::peers::Message;
+
+    /// Messages have come on topics that are followed, in this order. What this instance published itself is among them.
+    pub fn deliver(messages: &[Message]) {
+        backend::peers::deliver(messages);
+    }
+
+    /// Nobody knows whether these envelopes were sent.
+    pub fn failed(tickets: &[u64]) {
+        backend::peers::failed(tickets);
+    }
+
+    /// Nothing arrives on these topics any more, although nobody asked for that.
+    pub fn lost(topics: &[String]) {
+        backend::peers::lost(topics);
+    }
+}
+
+/// Connections to brokers that the host keeps for an adapter (grant `links`). None of these waits; what comes of them is
+/// told by [`Adapter::receive`](crate::Adapter::receive).
+pub mod links {
+    use super::backend;
+    pub use crate::bindings::host::jackfield::host::links::{Broker, Outgoing};
+
+    /// Opens the link of this number (0 to 3), or finds it as it was. `options` is a JSON object; secrets of the
+    /// configuration stand in it as the adapter got them.
+    ///
+    /// # Errors
+    ///
+    /// A text that names the option that is wrong. A broker that is away is none.
+    pub fn open(link: u32, broker: Broker, options: &str) -> Result<(), String> {
+        backend::links::open(link, broker, options)
+    }
+
+    /// Hands a batch over.
+    ///
+    /// # Errors
+    ///
+    /// Nothing of it was sent: the link is down, or too much is on its way already.
+    pub fn publish(link: u32, batch: &[Outgoing]) -> Result<(), String> {
+        backend::links::publish(link, batch)
+    }
+
+    /// Follows subjects from now on, over every reconnect.
+    ///
+    /// # Errors
+    ///
+    /// One of them can be no subject.
+    pub fn follow(link: u32, subjects: &[String]) -> Result<(), String> {
+        backend::links::follow(link, subjects)
+    }
+
+    /// Ends that.
+    pub fn unfollow(link: u32, subjects: &[String]) {
+        backend::links::unfollow(link, subjects);
     }
 }

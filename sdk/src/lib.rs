@@ -41,12 +41,13 @@ pub mod bindings;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod double;
 pub mod host;
+pub mod linked;
 #[doc(hidden)]
 pub mod plugin;
 mod rate_limit;
 mod webhook;
 
-pub use adapter::{Adapter, Envelope};
+pub use adapter::{Adapter, Envelope, Event, Message};
 pub use auth::{
     ApiRequest, App, Auth, ClientEvent, Connection, Grant, Header, Member, Refusal, SigninRequest, SubscribeRequest,
     Verdict,

@@ -1,6 +1,5 @@
 //! The webhook door: how an app's own server is told what happened.
 
-use crate::App;
 use crate::bindings::webhook::exports::jackfield::webhook::sink;
 use crate::plugin::{Exported, Resident, call};
 
@@ -15,12 +14,13 @@ pub trait Webhook: Sized + 'static {
     /// A text for the operator that names the key that is wrong. This version of the plugin then does not go live.
     fn new(config: &str) -> Result<Self, String>;
 
-    /// The request that tells the endpoint `url` of these notices, which it wants; none if there is nothing to send.
+    /// The request that tells an endpoint of the app with id `app` of these notices, which it wants; none if there is nothing
+    /// to send. It is said to be JSON unless its headers say otherwise.
     ///
     /// # Errors
     ///
     /// Keeps the notices for another try.
-    fn prepare(&mut self, app: &App, url: &str, notices: &[Notice]) -> Result<Option<Call>, String>;
+    fn prepare(&mut self, app: &str, notices: &[Notice]) -> Result<Option<Call>, String>;
 }
 
 /// Makes a type that implements [`Webhook`] the plugin of this component.
@@ -32,7 +32,7 @@ macro_rules! export_webhook {
 }
 
 impl<P: Webhook + Resident> sink::Guest for Exported<P> {
-    fn prepare(app: App, url: String, notices: Vec<Notice>) -> Result<Option<Call>, String> {
-        call(|plugin: &mut P| plugin.prepare(&app, &url, &notices))
+    fn prepare(app: String, notices: Vec<Notice>) -> Result<Option<Call>, String> {
+        call(|plugin: &mut P| plugin.prepare(&app, &notices))
     }
 }

@@ -1,6 +1,11 @@
 //! What the scenarios share: a server of one's own, and ways to talk to it.
 
+pub(crate) mod balancer;
+pub(crate) mod brokers;
+pub(crate) mod certificates;
 pub(crate) mod client;
+pub(crate) mod fault_proxy;
+pub(crate) mod fleet;
 pub(crate) mod heard;
 pub(crate) mod http;
 pub(crate) mod node;

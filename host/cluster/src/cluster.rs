@@ -141,7 +141,11 @@ impl Cluster {
         if self.wake() <= self.me.now {
             self.run_due();
         }
+        let link = matches!(event, Event::LinkUp(_) | Event::LinkDown(_) | Event::Drop(_));
         self.handle_now(event);
+        if link {
+            self.report();
+        }
         std::mem::swap(&mut self.effects, effects);
     }
 
@@ -206,9 +210,9 @@ impl Cluster {
         self.roster.occupied()
     }
 
-    /// Subscribers of a channel everywhere, if they are counted.
-    pub fn count(&self, topic: &Topic) -> u64 {
-        self.roster.count(topic)
+    /// Subscribers of a channel at other nodes, as far as those have told.
+    pub fn count_elsewhere(&self, topic: &Topic) -> u64 {
+        self.roster.count(topic) - self.roster.count_of(self.me.id, topic)
     }
 
     pub(crate) fn handle_now(&mut self, event: Event<'_>) {
@@ -221,10 +225,11 @@ impl Cluster {
             Event::LinkDown(bus) => self.on_link_down(bus),
             Event::Message { bus, topic, bytes } => self.on_message(bus, topic, bytes),
             Event::Confirmed(bus, n) => self.on_confirmed(bus, n),
+            Event::Failed(bus, n) => self.on_failed(bus, n),
             Event::Following(bus, topic) => self.on_following(bus, topic),
             Event::Lost(bus, topic) => self.on_lost(bus, topic),
             Event::Publish(publication) => self.on_publish(publication),
-            Event::Occupied(topic) => self.on_occupied(topic),
+            Event::Occupied(topic, number) => self.on_occupied(topic, number),
             Event::Vacated(topic) => self.on_vacated(topic),
             Event::Counted(topic, count) => {
                 self.tell_move(Move::Counted(topic.clone(), count));
@@ -262,8 +267,11 @@ impl Cluster {
     }
 
     fn tell(&mut self, topic: &Topic, message: Message) {
+        if self.buses.speaking().next().is_none() {
+            return;
+        }
         let bytes = self.encode(topic, message);
-        for bus in self.buses.usable() {
+        for bus in self.buses.speaking() {
             self.effects.push(Effect::Publish {
                 bus,
                 topic: topic.clone(),

@@ -1,6 +1,7 @@
 //! What the cluster is told, and what it wants done.
 
 use bytes::Bytes;
+use jackfield_hub::doors::Reach;
 
 pub use crate::envelope::Announcement;
 use crate::topic::{Micros, NodeId, Topic, User};
@@ -11,15 +12,6 @@ pub struct BusId(pub u8);
 
 /// So many adapters may be attached at once: one, two during a swap, and room for a swap that is asked for meanwhile.
 pub const MAX_BUSES: u8 = 8;
-
-/// Whom an adapter reaches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reach {
-    /// Nobody else, ever: this is the only instance.
-    Alone,
-    /// Other instances, and this one too: what a node publishes on a topic that it follows comes back to it.
-    Shared,
-}
 
 /// Something happened.
 #[derive(Debug)]
@@ -49,6 +41,8 @@ pub enum Event<'a> {
     },
     /// Followers of the topic will see what was published with this ticket.
     Confirmed(BusId, u64),
+    /// Nobody knows whether what was published with this ticket was sent.
+    Failed(BusId, u64),
     /// What is published on the topic arrives from now on.
     Following(BusId, &'a str),
     /// The broker let go of the topic without being asked.
@@ -57,8 +51,8 @@ pub enum Event<'a> {
     // ---- from the hub
     /// Publish.
     Publish(Publication),
-    /// The first subscriber of a channel is here, or waits to be.
-    Occupied(&'a Topic),
+    /// The first subscriber of a channel is here, or waits to be. The number comes back in [`Effect::Followed`].
+    Occupied(&'a Topic, u64),
     /// The last one is gone.
     Vacated(&'a Topic),
     /// A channel has so many subscribers here. For channels whose subscribers are told.
@@ -112,8 +106,9 @@ pub enum Effect {
     Answer(u64, Answer),
     /// To the subscribers of a topic here.
     Deliver(Delivery),
-    /// Subscribers of the topic that wait are welcome: what is published from now on reaches them.
-    Followed(Topic),
+    /// Subscribers of the topic that wait are welcome: what is published from now on reaches them. With the number that its
+    /// last [`Event::Occupied`] had: subscribers of a later one are not meant.
+    Followed(Topic, u64),
     /// Close the topic's sockets with 4200: something was lost for them.
     Close {
         /// The topic.

@@ -1,8 +1,9 @@
 //! The cluster protocol: many instances that look like one.
 //!
 //! A pure state machine: [`Cluster::handle`] takes an event and the time, and says what to do. There is no I/O, no clock,
-//! no randomness and no runtime in this crate, and nothing of sockets, channels or Pusher: topics are texts, frames and
-//! members are bytes. So a whole cluster, with its brokers and their faults, runs inside of one test.
+//! no randomness and no runtime in it, and nothing of sockets, channels or Pusher: topics are texts, frames and
+//! members are bytes. So a whole cluster, with its brokers and their faults, runs inside of one test. The [`Driver`] around it
+//! connects it with a hub, an adapter and a clock, and decides nothing.
 //!
 //! What it promises, for every origin and topic: a follower delivers what was published after its
 //! [`Effect::Followed`] in order, once, and leaves nothing out unless it says so by [`Effect::Close`].
@@ -11,6 +12,7 @@
 
 mod chain;
 mod cluster;
+mod driver;
 mod envelope;
 mod event;
 mod ledger;
@@ -27,8 +29,9 @@ mod topic;
 mod topics;
 
 pub use cluster::{Cluster, Setup};
+pub use driver::Driver;
 pub use event::{
-    Announcement, Answer, BusId, Degraded, Delivery, Effect, Event, Loss, MAX_BUSES, Publication, Reach, Refused, State,
+    Announcement, Answer, BusId, Degraded, Delivery, Effect, Event, Loss, MAX_BUSES, Publication, Refused, State,
 };
 pub use stats::Stats;
 pub use topic::{Micros, NodeId, Topic, User};

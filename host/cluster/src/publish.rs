@@ -16,8 +16,10 @@ pub(crate) struct Waiting(BTreeMap<u64, Waiter>);
 struct Waiter {
     ticket: u64,
     until: Micros,
-    /// The buses that have confirmed.
+    /// The buses that were asked, those of them that have confirmed, and those that have failed.
+    asked: u8,
     confirmed: u8,
+    failed: u8,
 }
 
 impl Waiting {
@@ -36,6 +38,34 @@ impl Cluster {
             }
             return;
         }
+        if self.topics.is_listening(&publication.topic) {
+            self.effects.push(Effect::Deliver(Delivery {
+                topic: publication.topic.clone(),
+                frame: publication.frame.clone(),
+                flags: publication.flags,
+                except: publication.except,
+            }));
+        }
+        let ticket = publication.ticket;
+        let n = if self.buses.alone() {
+            self.offer_alone(publication, buses)
+        } else {
+            self.offer(publication, buses)
+        };
+        if let Some(ticket) = ticket {
+            let waiter = Waiter {
+                ticket,
+                until: self.me.now + ANSWER_US,
+                asked: buses,
+                confirmed: 0,
+                failed: 0,
+            };
+            self.waiting.0.insert(n, waiter);
+        }
+    }
+
+    /// To whoever follows the topic, and into the ring for those who miss it.
+    fn offer(&mut self, publication: Publication, buses: u8) -> u64 {
         let Publication {
             topic,
             frame,
@@ -45,19 +75,6 @@ impl Cluster {
         } = publication;
         let at = self.me.stamp();
         let link = self.origin.take(&topic, at);
-        if self
-            .topics
-            .table
-            .get(&topic)
-            .is_some_and(|known| known.listening().is_some())
-        {
-            self.effects.push(Effect::Deliver(Delivery {
-                topic: topic.clone(),
-                frame: frame.clone(),
-                flags,
-                except,
-            }));
-        }
         let data = Data {
             link,
             flags,
@@ -78,15 +95,21 @@ impl Cluster {
             });
         }
         self.origin.keep(topic, link, bytes);
-        if let Some(ticket) = ticket {
-            let until = self.me.now + ANSWER_US;
-            let waiter = Waiter {
-                ticket,
-                until,
-                confirmed: 0,
-            };
-            self.waiting.0.insert(link.n, waiter);
+        link.n
+    }
+
+    /// There is nobody whom it could reach, or who could miss it: the adapter alone has its say.
+    fn offer_alone(&mut self, publication: Publication, buses: u8) -> u64 {
+        let n = self.origin.number();
+        for bus in each(buses) {
+            self.effects.push(Effect::Publish {
+                bus,
+                topic: publication.topic.clone(),
+                bytes: publication.frame.clone(),
+                ticket: publication.ticket.map(|_| n),
+            });
         }
+        n
     }
 
     pub(crate) fn on_confirmed(&mut self, bus: BusId, n: u64) {
@@ -96,9 +119,24 @@ impl Cluster {
         waiter.confirmed |= bus.bit();
         let confirmed = waiter.confirmed;
         if self.is_covered(confirmed) {
-            let answer = self.waiting.0.remove(&n);
-            let answer = answer.map(|waiter| Effect::Answer(waiter.ticket, Answer::Confirmed));
-            self.effects.extend(answer);
+            self.settle_publish(n, Answer::Confirmed);
+        }
+    }
+
+    /// The ring has it all the same, so that peers may still get it.
+    pub(crate) fn on_failed(&mut self, bus: BusId, n: u64) {
+        let Some(waiter) = self.waiting.0.get_mut(&n) else {
+            return;
+        };
+        waiter.failed |= bus.bit();
+        if waiter.failed == waiter.asked {
+            self.settle_publish(n, Answer::Unknown);
+        }
+    }
+
+    fn settle_publish(&mut self, n: u64, answer: Answer) {
+        if let Some(waiter) = self.waiting.0.remove(&n) {
+            self.effects.push(Effect::Answer(waiter.ticket, answer));
         }
     }
 
@@ -107,9 +145,7 @@ impl Cluster {
         let covered = |(n, waiter): (&u64, &Waiter)| self.is_covered(waiter.confirmed).then_some(*n);
         let done: Vec<u64> = self.waiting.0.iter().filter_map(covered).collect();
         for n in done {
-            if let Some(waiter) = self.waiting.0.remove(&n) {
-                self.effects.push(Effect::Answer(waiter.ticket, Answer::Confirmed));
-            }
+            self.settle_publish(n, Answer::Confirmed);
         }
     }
 

@@ -99,6 +99,12 @@ impl Roster {
             .sum()
     }
 
+    /// Those at one node.
+    pub(crate) fn count_of(&self, node: NodeId, topic: &Topic) -> u64 {
+        let part = self.parts.get(&node);
+        part.map_or(0, |part| u64::from(part.subscribers(topic)))
+    }
+
     pub(crate) fn digest_of(&self, node: NodeId) -> u64 {
         self.parts.get(&node).map_or(0, |part| part.digest)
     }

@@ -5,9 +5,11 @@
 //! that is recomputed each time, never latched. When everybody publishes on the target alone for a while, the others are
 //! left: of them only the topic of all nodes is still followed, so that somebody who comes up there alone is noticed.
 
+use jackfield_hub::doors::Reach;
+
 use crate::cluster::Cluster;
 use crate::envelope::Publishes;
-use crate::event::{BusId, Degraded, Effect, MAX_BUSES, Reach};
+use crate::event::{BusId, Degraded, Effect, MAX_BUSES};
 use crate::rules::Rule;
 use crate::topic::{Micros, NodeId, Topic};
 
@@ -58,6 +60,11 @@ impl Buses {
 
     pub(crate) fn usable(&self) -> impl Iterator<Item = BusId> + use<> {
         each(self.usable_mask())
+    }
+
+    /// Usable, and with somebody to speak to.
+    pub(crate) fn speaking(&self) -> impl Iterator<Item = BusId> + use<> {
+        each(self.mask(|bus| !bus.left && bus.up && bus.reach == Reach::Shared))
     }
 
     pub(crate) fn is_ready(&self, bus: BusId) -> bool {
@@ -175,8 +182,13 @@ impl Cluster {
     }
 
     pub(crate) fn on_link_up(&mut self, id: BusId) {
+        let alone = self.buses.alone();
         let Some(bus) = self.buses.find_mut(id) else { return };
         bus.up = true;
+        if alone {
+            // There is nobody to listen for.
+            self.me.next_tick = self.me.now;
+        }
         if bus.left {
             self.effects.push(Effect::Follow(id, vec![self.me.all.clone()]));
         } else {

@@ -36,6 +36,11 @@ impl Topic {
         &self.0
     }
 
+    /// The whole text, shared.
+    pub fn text(&self) -> &Arc<str> {
+        &self.0
+    }
+
     /// The topic that every node follows.
     pub(crate) fn all() -> Self {
         Self::new("/all")
@@ -44,6 +49,12 @@ impl Topic {
     /// The topic that this node alone follows.
     pub(crate) fn of(node: NodeId) -> Self {
         Self::new(&format!("/node/{node}"))
+    }
+}
+
+impl From<Arc<str>> for Topic {
+    fn from(text: Arc<str>) -> Self {
+        Self(text)
     }
 }
 

@@ -23,6 +23,8 @@ pub(crate) struct Followed {
     pub(crate) topic: Topic,
     /// Somebody here subscribes to it, or waits to.
     pub(crate) occupied: bool,
+    /// By which the hub tells one such time from another.
+    number: u64,
     /// The buses that have confirmed it.
     pub(crate) confirmed: u8,
     /// When it was confirmed on every bus whose link was up: what is published from then on is owed.
@@ -41,6 +43,11 @@ impl Topics {
             new: BTreeSet::new(),
         }
     }
+
+    /// Whether somebody here is to get what is published on the topic.
+    pub(crate) fn is_listening(&self, topic: &Topic) -> bool {
+        self.table.get(topic).is_some_and(|known| known.listening().is_some())
+    }
 }
 
 impl Followed {
@@ -51,20 +58,21 @@ impl Followed {
 }
 
 impl Cluster {
-    pub(crate) fn on_occupied(&mut self, topic: &Topic) {
+    pub(crate) fn on_occupied(&mut self, topic: &Topic, number: u64) {
         let told = self.tell_move(Move::Occupied(topic.clone()));
         if let Some(known) = self.topics.table.get_mut(topic) {
-            known.occupied = true;
+            (known.occupied, known.number) = (true, number);
             known.told = told;
             known.linger = None;
             if known.since.is_some() {
-                self.effects.push(Effect::Followed(topic.clone()));
+                self.effects.push(Effect::Followed(topic.clone(), number));
             }
             return;
         }
         let followed = Followed {
             topic: topic.clone(),
             occupied: true,
+            number,
             confirmed: 0,
             since: None,
             told,
@@ -179,7 +187,7 @@ impl Cluster {
         }
         known.since = Some(self.me.now);
         if known.occupied {
-            self.effects.push(Effect::Followed(known.topic.clone()));
+            self.effects.push(Effect::Followed(known.topic.clone(), known.number));
         }
         self.topics.new.remove(topic);
     }

@@ -24,13 +24,13 @@ pub(crate) struct State {
     /// Subscribers by shard, those who wait included.
     pub(crate) by_shard: Box<[u32]>,
     pub(crate) total: u32,
-    /// Whether the adapter confirmed that messages of peers arrive.
+    /// Whether messages of other instances arrive.
     pub(crate) following: bool,
+    /// Tells this time of being occupied from earlier ones.
+    pub(crate) occupation: u64,
     /// Who waits for that.
     pub(crate) waiting: Vec<Joiner>,
     pub(crate) presence: Presence,
-    /// Whether the app's server was told that the channel is occupied.
-    pub(crate) announced: bool,
     /// Whether the channel is in the list of those to be let go, and since when it has been empty.
     pub(crate) lingers: bool,
     pub(crate) empty_since_ms: u64,
@@ -38,8 +38,11 @@ pub(crate) struct State {
     pub(crate) removed: bool,
     /// Whether the app's server was told that the cache is empty, since it last was not.
     pub(crate) missed: bool,
-    /// Whether subscribers are told how many they are, when they last were, and whether that has changed since.
+    /// Whether subscribers are told how many they are everywhere, how many that is, and whether this instance tells the app's server.
     pub(crate) counts: bool,
+    pub(crate) count: u64,
+    pub(crate) count_owned: bool,
+    /// When they were told last, and whether it has changed since.
     pub(crate) count_told_ms: u64,
     pub(crate) count_changed: bool,
 }
@@ -73,14 +76,16 @@ impl Channel {
                 by_shard: vec![0; shards].into(),
                 total: 0,
                 following: false,
+                occupation: 0,
                 waiting: Vec::new(),
                 presence: Presence::default(),
-                announced: false,
                 lingers: false,
                 empty_since_ms: 0,
                 removed: false,
                 missed: false,
                 counts: false,
+                count: 0,
+                count_owned: false,
                 count_told_ms: 0,
                 count_changed: false,
             }),
@@ -95,6 +100,12 @@ impl State {
         self.waiting
             .retain(|joiner| joiner.place != place || joiner.ticket != ticket);
         self.waiting.len() < before
+    }
+
+    /// Nobody is left: what comes next is another time of being occupied.
+    pub(crate) fn vacate(&mut self) {
+        self.following = false;
+        self.presence = Presence::default();
     }
 
     /// Subscribers who have been welcomed.

@@ -11,7 +11,6 @@ use jackfield_protocol::names::{ChannelName, EventName};
 use serde_json::value::RawValue;
 
 use crate::app::App;
-use crate::topic::Topic;
 
 /// What a question gets: an answer at once, or one to wait for. Nearly all are ready; whoever asks must still be able to
 /// go on with something else meanwhile.
@@ -53,6 +52,12 @@ pub enum DoorError {
         plugin: String,
         /// What happened to it.
         reason: String,
+    },
+    /// Too much waits in front of the door.
+    #[error("the {door} door lags behind: its queue is full")]
+    Busy {
+        /// As above.
+        door: &'static str,
     },
     /// The plugin trapped, ran out of time or gave no sensible answer.
     #[error("the {door} door failed: plugin `{plugin}` {reason}")]
@@ -176,14 +181,11 @@ pub struct ApiRequest {
     pub app: Arc<App>,
     /// The caller's IP address.
     pub remote_address: String,
-    /// Upper case.
-    pub method: String,
-    /// The path as the client sent it, as far as that is known: with every prefix.
-    pub path: String,
-    /// The path without any prefix: `/apps/1001/events`, percent-encoded as it came.
-    pub route: String,
-    /// As it came.
-    pub query: String,
+    /// Method, path and query, percent-encoded as they came: `POST /apps/1001/events?auth_key=…`. The path is the one that the
+    /// client sent, as far as that is known: with every prefix. No question mark without a query.
+    pub line: String,
+    /// How many bytes of the path are prefixes.
+    pub prefix_length: u32,
     /// The headers that the operator chose, names in lower case.
     pub headers: Vec<(String, String)>,
     /// The whole body.
@@ -275,47 +277,79 @@ pub struct Decision {
 
 /// Carries envelopes to other instances.
 ///
-/// In two steps, so that order is fixed under a channel's lock while plugins run outside of it: `submit` queues, `drive`
-/// lets the plugin work off what has gathered, on the calling thread, unless another thread is already at it.
+/// In two steps, so that whoever has something for it need not wait: `submit` queues, `drive` lets the plugin work off what
+/// has gathered, on the calling thread, unless another thread is already at it.
 pub trait Adapter: Send + Sync {
-    /// Queues a request. Never runs the plugin, never waits; refused when the queue is full or the door has no plugin.
+    /// Whom it reaches.
+    fn reach(&self) -> Reach;
+    /// Whether there is a plugin at all.
+    ///
+    /// # Errors
+    /// [`DoorError::Missing`].
+    fn check(&self) -> Result<(), DoorError>;
+    /// Queues a request. Never runs the plugin, never waits; refused when the door has no plugin, and publishes also when the
+    /// queue is full.
     fn submit(&self, request: AdapterRequest) -> Result<(), DoorError>;
     /// Runs the plugin on what is queued and tells `traffic` what came of it.
     fn drive(&self, traffic: &dyn Traffic);
+    /// What to call, on any thread, when something has come that [`Adapter::drive`] is to work off. Told once.
+    fn on_news(&self, wake: Box<dyn Fn() + Send + Sync>);
 }
 
-/// What the hub asks of an adapter.
+/// Whom an adapter reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Nobody else, ever: this is the only instance.
+    Alone,
+    /// Other instances, and this one too: what is published on a topic that is followed here comes back.
+    Shared,
+}
+
+/// What is asked of an adapter. Topics are texts: [`Topic`]'s, or the cluster's own.
+///
+/// [`Topic`]: crate::Topic
 #[derive(Clone, Debug)]
 pub enum AdapterRequest {
-    /// Offer this to the other followers of its topic.
+    /// Carry this to all followers of its topic.
     Publish(Envelope),
-    /// The first local subscriber came.
-    Follow(Topic),
-    /// The last local subscriber has been gone for a while.
-    Unfollow(Topic),
+    /// Begin to follow topics; confirm again those that are followed.
+    Follow(Vec<Arc<str>>),
+    /// End that.
+    Unfollow(Vec<Arc<str>>),
 }
 
 /// One message on its way to peers.
 #[derive(Clone, Debug)]
 pub struct Envelope {
     /// Where to.
-    pub topic: Topic,
+    pub topic: Arc<str>,
     /// What.
     pub frame: Bytes,
-    /// The number by which the adapter confirms it.
-    pub ticket: u64,
+    /// The number by which the adapter confirms it; none if nobody waits for that.
+    pub ticket: Option<u64>,
 }
 
-/// What an adapter tells of its requests. Called by [`Adapter::drive`], with no channel's lock held.
+/// Who listens to an adapter. Called by [`Adapter::drive`], with no lock of the hub held.
 pub trait Traffic {
-    /// Peers will see these.
-    fn confirmed(&self, tickets: &[u64]);
-    /// These were not sent.
-    fn failed(&self, tickets: &[u64], error: &DoorError);
+    /// Something was told.
+    fn tell(&self, told: AdapterNews);
+}
+
+/// What an adapter tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AdapterNews {
+    /// Peers will see the envelopes with these tickets.
+    Confirmed(Vec<u64>),
+    /// Nobody knows whether these were sent.
+    Failed(Vec<u64>, DoorError),
     /// Messages of peers on these topics arrive from now on.
-    fn following(&self, topics: &[String]);
+    Following(Vec<String>),
+    /// Nothing arrives on these topics any more, although nobody asked for that.
+    Lost(Vec<String>),
+    /// These have arrived, in this order: topic and frame.
+    Received(Vec<(String, Bytes)>),
     /// Instances can (`None`) or cannot (why) reach each other.
-    fn state(&self, degraded: Option<String>);
+    State(Option<String>),
 }
 
 // ---- webhook ---------------------------------------------------------------------------------------------------

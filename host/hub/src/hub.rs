@@ -1,11 +1,12 @@
 //! The table of channels that have subscribers here, and the way of a message to them.
 //!
-//! A publish takes one channel's lock for a moment: under it the frame is handed to every shard that has subscribers
-//! and to the adapter's queue, so all of them see one order. Plugins run after the lock is released. A channel without
-//! subscribers here costs nothing but the adapter's part.
+//! The cluster decides what is delivered and in which order; it is told of everything that happens here, and tells this
+//! hub what comes of it. A delivery takes one channel's lock for a moment: under it the frame is handed to every shard that
+//! has subscribers, so all of them see one order. Neither plugins nor the cluster run under it.
 
 mod joining;
 mod questions;
+mod told;
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
@@ -21,7 +22,9 @@ use tokio::sync::oneshot;
 use crate::app::Apps;
 use crate::cache::Cache;
 use crate::channel::{Channel, State};
-use crate::doors::{Adapter, AdapterRequest, DoorError, Envelope, NoticeQueue, Traffic};
+use crate::cluster::{Cluster, Health, News};
+use crate::command::Command;
+use crate::doors::NoticeQueue;
 use crate::gate::Pass;
 use crate::notices::Notices;
 use crate::shard::{Job, ShardHandle};
@@ -38,19 +41,23 @@ pub struct Hub {
     stripes: Box<[Stripe]>,
     hasher: RandomState,
     shards: Box<[ShardHandle]>,
-    adapter: Arc<dyn Adapter>,
+    cluster: Arc<dyn Cluster>,
+    apps: Arc<dyn Apps>,
     tickets: Tickets,
-    /// Why instances cannot reach each other; none when they can.
-    degraded: RwLock<Option<String>>,
+    health: RwLock<Health>,
     notices: Notices,
     users: Users,
     /// Locked inside of a channel's lock, so that what a new subscriber gets and what follows are of one piece.
     cache: Mutex<Cache>,
     /// What is looked at again some time after it happened, oldest first.
     later: Mutex<VecDeque<(u64, Later)>>,
+    /// Users who left a presence channel a moment ago, since when.
+    away: Mutex<HashMap<Topic, HashMap<Arc<str>, u64>>>,
     /// Channels whose subscribers are to be told how many they are, when it is time.
     recount: Mutex<Vec<Topic>>,
-    /// The time as last heard of, for what happens when an adapter speaks.
+    /// Tells one occupation of a channel from another.
+    occupations: AtomicU64,
+    /// The time as last heard of, for what happens when the cluster speaks.
     now_ms: AtomicU64,
 }
 
@@ -62,7 +69,7 @@ enum Later {
     /// The channel is still empty.
     Empty(Topic),
     /// The user is still away.
-    Away(Topic, String),
+    Away(Topic, Arc<str>),
 }
 
 /// One event on its way to the subscribers of one channel.
@@ -74,12 +81,12 @@ pub struct Event {
     pub frame: Bytes,
     /// Who is not to get it.
     pub except: Option<SocketId>,
-    /// The publisher's data, for a cache channel to keep; none for what is not kept.
-    pub kept: Option<Arc<str>>,
+    /// Whether a cache channel keeps it.
+    pub kept: bool,
 }
 
 /// Why a publish was not carried out.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PublishError {
     /// Nothing was delivered: the adapter cannot reach other instances.
     #[error("nothing was delivered: {0}")]
@@ -89,10 +96,10 @@ pub enum PublishError {
     Overloaded,
     /// Delivered here; whether elsewhere is unknown.
     #[error("delivered on this instance; whether on others is unknown, and a retry may deliver twice: {0}")]
-    Unknown(DoorError),
+    Unknown(String),
 }
 
-/// A publish that local subscribers will get; the adapter's confirmation may be outstanding.
+/// A publish that is on its way to subscribers; its outcome may be outstanding.
 pub struct Receipt {
     hub: Arc<Hub>,
     first: u64,
@@ -104,7 +111,7 @@ impl Hub {
     /// A hub over these shards. `node` names this process uniquely.
     pub fn new(
         shards: Vec<ShardHandle>,
-        adapter: Arc<dyn Adapter>,
+        cluster: Arc<dyn Cluster>,
         queue: Arc<dyn NoticeQueue>,
         apps: Arc<dyn Apps>,
         node: String,
@@ -113,35 +120,43 @@ impl Hub {
             stripes: (0..STRIPES).map(|_| RwLock::default()).collect(),
             hasher: RandomState::new(),
             shards: shards.into(),
-            adapter,
+            cluster,
             tickets: Tickets::default(),
-            degraded: RwLock::new(Some("the adapter has not started".to_owned())),
-            notices: Notices::new(queue, apps, node),
+            health: RwLock::default(),
+            notices: Notices::new(queue, Arc::clone(&apps), node),
+            apps,
             users: Users::default(),
             cache: Mutex::default(),
             later: Mutex::default(),
+            away: Mutex::default(),
             recount: Mutex::default(),
+            occupations: AtomicU64::new(0),
             now_ms: AtomicU64::new(0),
         })
     }
 
-    /// Delivers events to local subscribers and offers them to other instances. Local fan-out is queued when this
-    /// returns.
+    /// Delivers events to the subscribers of all instances. What the receipt says of them may come at once.
     ///
     /// # Errors
-    /// [`PublishError::Unavailable`] and [`PublishError::Overloaded`]: nothing was delivered.
-    pub fn publish(self: &Arc<Self>, _pass: &Pass, events: Vec<Event>, now_ms: u64) -> Result<Receipt, PublishError> {
-        if let Some(reason) = self.degraded() {
-            return Err(PublishError::Unavailable(reason));
-        }
+    /// [`PublishError::Overloaded`]: nothing was delivered.
+    pub fn publish(self: &Arc<Self>, _pass: &Pass, events: Vec<Event>) -> Result<Receipt, PublishError> {
         if self.shards.iter().any(ShardHandle::is_full) {
             return Err(PublishError::Overloaded);
         }
         let count = events.len();
         let (first, answer) = self.tickets.open(count);
         for (event, ticket) in events.into_iter().zip(first..) {
-            if let Err(error) = self.hand_over(event, ticket, now_ms) {
-                self.tickets.settle(&[ticket], &Err(error));
+            let (topic, frame) = (event.topic.clone(), event.frame.clone());
+            let kept = event.kept;
+            if let Err(error) = self.cluster.submit(News::Publish(event, Some(ticket))) {
+                let outcome = Err(PublishError::Unavailable(error.to_string()));
+                self.tickets.settle(&[ticket], &outcome);
+            } else if kept {
+                // Instances that do not follow the channel now may have subscribers of it later.
+                self.command(Command::Keep {
+                    topic: topic.as_str(),
+                    frame: &frame,
+                });
             }
         }
         self.drive();
@@ -158,14 +173,19 @@ impl Hub {
         self.notices.client_event(topic, event, sender);
     }
 
-    /// What the adapter says of itself: none when instances can reach each other.
-    pub fn degraded(&self) -> Option<String> {
-        self.degraded.read().clone()
+    /// How instances reach each other.
+    pub fn health(&self) -> Health {
+        self.health.read().clone()
     }
 
-    /// Lets the adapter work off what is queued. Also called from time to time, for adapters that restart.
+    /// Whether this instance knows the others.
+    pub fn is_open(&self) -> bool {
+        self.health.read().open
+    }
+
+    /// Lets the cluster work off what is queued. Also called from time to time, for adapters that restart.
     pub fn drive(&self) {
-        self.adapter.drive(self);
+        self.cluster.drive(self);
     }
 
     /// Looks at what happened a while ago: lets go of empty channels, tells of users who stayed away, forgets old events.
@@ -193,30 +213,10 @@ impl Hub {
         self.tickets.len()
     }
 
-    /// Under the channel's lock: to the shards, then into the adapter's queue.
-    fn hand_over(&self, event: Event, ticket: u64, now_ms: u64) -> Result<(), DoorError> {
-        let envelope = Envelope {
-            topic: event.topic.clone(),
-            frame: event.frame.clone(),
-            ticket,
-        };
-        // An event that is kept needs the lock even without subscribers: one may just be coming.
-        let channel = match &event.kept {
-            None => self.find(event.topic.as_str()),
-            Some(_) => Some(self.find_or_add(&event.topic, now_ms)),
-        };
-        let Some(channel) = channel else {
-            return self.adapter.submit(AdapterRequest::Publish(envelope));
-        };
-        let mut state = channel.state.lock();
-        if let Some(data) = &event.kept {
-            self.cache
-                .lock()
-                .put(&event.topic, event.frame.clone(), Arc::clone(data), now_ms);
-            state.missed = false;
-        }
-        self.push_all(&state, event);
-        self.adapter.submit(AdapterRequest::Publish(envelope))
+    /// To the hubs of all instances.
+    fn command(&self, command: Command<'_>) {
+        // A queue that is full has refused what the command belongs to as well.
+        let _ = self.cluster.submit(News::Command(command.encode()));
     }
 
     /// Hands an event to every shard with subscribers.
@@ -254,15 +254,6 @@ impl Hub {
         }
         state.removed = true;
         stripe.remove(topic);
-        // Who came and left within one millisecond is looked at behind the channel, and it will be gone by then.
-        for user_id in state.presence.take_leaving() {
-            self.notices.member_removed(topic, &user_id);
-        }
-        if state.announced {
-            self.notices.vacated(topic);
-        }
-        // Best effort: an adapter that is gone has forgotten the topic anyway.
-        let _ = self.adapter.submit(AdapterRequest::Unfollow(topic.clone()));
     }
 
     fn find(&self, topic: &str) -> Option<Arc<Channel>> {
@@ -306,40 +297,19 @@ impl Hub {
     }
 }
 
-impl Traffic for Hub {
-    fn confirmed(&self, tickets: &[u64]) {
-        self.tickets.settle(tickets, &Ok(()));
-    }
-
-    fn failed(&self, tickets: &[u64], error: &DoorError) {
-        self.tickets.settle(tickets, &Err(error.clone()));
-    }
-
-    fn following(&self, topics: &[String]) {
-        for topic in topics {
-            self.welcome_waiting(topic);
-        }
-    }
-
-    fn state(&self, degraded: Option<String>) {
-        *self.degraded.write() = degraded;
-    }
-}
-
 impl Receipt {
-    /// The adapter's answer, if it has come. The adapters that answer inside the call have it here.
+    /// The outcome, if it has come. Adapters that answer inside the call have it here.
     pub fn settled(&mut self) -> Option<Result<(), PublishError>> {
-        let settled = self.answer.try_recv().ok()?;
-        Some(settled.map_err(PublishError::Unknown))
+        self.answer.try_recv().ok()
     }
 
-    /// Waits for the adapter. The caller bounds the wait and drops the receipt when it gives up.
+    /// Waits for the outcome. The cluster bounds the wait.
     ///
     /// # Errors
-    /// [`PublishError::Unknown`].
+    /// As the cluster says.
     pub async fn confirmed(mut self) -> Result<(), PublishError> {
         match (&mut self.answer).await {
-            Ok(settled) => settled.map_err(PublishError::Unknown),
+            Ok(settled) => settled,
             Err(_) => Err(PublishError::Unavailable("the server is stopping".to_owned())),
         }
     }
@@ -354,9 +324,6 @@ impl Drop for Receipt {
 /// Tables of channels, each under a lock of its own: many more than threads, so that they seldom meet.
 const STRIPES: usize = 64;
 
-/// How long a channel is followed after its last subscriber left, and a user awaited before the app's server is told:
-/// page changes and reconnects come back within it (Pusher documents, "Webhooks": up to 3 s).
+/// How long an empty channel is kept, and a user awaited before the app's server is told: page changes and reconnects come
+/// back within it (Pusher documents, "Webhooks": up to 3 s).
 const HOLD_MS: u64 = 3_000;
-
-#[cfg(test)]
-mod tests;

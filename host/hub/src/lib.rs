@@ -11,6 +11,8 @@
 mod app;
 mod cache;
 mod channel;
+pub mod cluster;
+mod command;
 pub mod doors;
 mod gate;
 mod hub;

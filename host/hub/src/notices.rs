@@ -32,12 +32,13 @@ impl Notices {
         }
     }
 
-    pub(crate) fn occupied(&self, topic: &Topic) {
-        self.tell(topic, "channel_occupied", webhooks::channel_occupied);
-    }
-
-    pub(crate) fn vacated(&self, topic: &Topic) {
-        self.tell(topic, "channel_vacated", webhooks::channel_vacated);
+    /// Under an id that other instances would use as well.
+    pub(crate) fn occupancy(&self, topic: &Topic, occupied: bool, id: String) {
+        if occupied {
+            self.tell_as(topic, "channel_occupied", Some(id), webhooks::channel_occupied);
+        } else {
+            self.tell_as(topic, "channel_vacated", Some(id), webhooks::channel_vacated);
+        }
     }
 
     pub(crate) fn cache_miss(&self, topic: &Topic) {
@@ -67,6 +68,16 @@ impl Notices {
     }
 
     fn tell(&self, topic: &Topic, name: &'static str, word: impl FnOnce(&ChannelName) -> String) {
+        self.tell_as(topic, name, None, word);
+    }
+
+    fn tell_as(
+        &self,
+        topic: &Topic,
+        name: &'static str,
+        id: Option<String>,
+        word: impl FnOnce(&ChannelName) -> String,
+    ) {
         // A user's own channel is the host's way to that user, not one of the app's.
         if topic.channel().kind() == ChannelKind::ServerToUser {
             return;
@@ -75,9 +86,9 @@ impl Notices {
         if !app.is_some_and(|app| app.wants(name, topic.channel().as_str())) {
             return;
         }
-        let k = self.count.fetch_add(1, Ordering::Relaxed);
+        let own_id = || format!("{}-{}", self.node, self.count.fetch_add(1, Ordering::Relaxed));
         self.queue.offer(Notice {
-            id: format!("{}-{k}", self.node),
+            id: id.unwrap_or_else(own_id),
             app: topic.app().to_owned(),
             name,
             channel: topic.channel().as_str().to_owned(),

@@ -1,99 +1,108 @@
-//! Who is in a presence channel: users, each with the number of their connections.
+//! Who is in a presence channel: users, everywhere, and the number of connections that each has here.
 //!
-//! A user is added with the first connection and removed with the last one. Whoever comes back within a few seconds was
-//! never away as far as an app's server is told: see [`Presence::leave`].
+//! A user is added with the first connection and removed with the last one, wherever those are. Users who come into a channel
+//! here are added at once; that they have left follows from what the cluster says, since they may be elsewhere.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use bytes::Bytes;
 use jackfield_protocol::pusher::session::Member;
 use serde_json::value::RawValue;
+
+use crate::cluster::Present;
 
 /// The members of one channel. Empty for channels of other kinds, and then without any allocation.
 #[derive(Default)]
 pub(crate) struct Presence {
-    users: BTreeMap<String, User>,
-    /// Users whose last connection left a moment ago, since when.
-    leaving: BTreeMap<String, u64>,
-}
-
-struct User {
-    info: Option<Box<RawValue>>,
-    connections: u32,
+    /// Everywhere.
+    users: BTreeMap<Arc<str>, Option<Box<RawValue>>>,
+    /// Connections here.
+    here: BTreeMap<Arc<str>, u32>,
 }
 
 /// What a connection's coming means for its user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Came {
-    /// The user was there already.
-    Again,
-    /// The user is new to the subscribers, but was away so shortly that nobody else is told.
-    Back,
-    /// The user is new.
-    First,
+pub(crate) struct Came {
+    /// The user was nowhere in the channel.
+    pub(crate) new: bool,
+    /// The user was not in the channel here.
+    pub(crate) first_here: bool,
 }
 
 impl Presence {
+    /// Those who are in the channel as it begins to be followed.
+    pub(crate) fn begin(&mut self, members: &[Present]) {
+        self.users = members
+            .iter()
+            .map(|member| (Arc::clone(&member.user), info(member)))
+            .collect();
+    }
+
     /// Adds a connection of a user. The first connection's `user_info` counts.
     pub(crate) fn join(&mut self, member: &Member) -> Came {
-        if let Some(user) = self.users.get_mut(&member.user_id) {
-            user.connections += 1;
-            return Came::Again;
+        let user: Arc<str> = member.user_id.as_str().into();
+        let connections = self.here.entry(Arc::clone(&user)).or_default();
+        *connections += 1;
+        let first_here = *connections == 1;
+        let new = !self.users.contains_key(&user);
+        if new {
+            self.users.insert(user, member.user_info.clone());
         }
-        let user = User {
-            info: member.user_info.clone(),
-            connections: 1,
-        };
-        self.users.insert(member.user_id.clone(), user);
-        if self.leaving.remove(&member.user_id).is_some() {
-            Came::Back
-        } else {
-            Came::First
-        }
+        Came { new, first_here }
     }
 
-    /// Takes a connection of a user away. True if it was the last one: the subscribers are told at once, and
-    /// [`Presence::is_gone`] says later whether the app's server is to be told.
-    pub(crate) fn leave(&mut self, user_id: &str, now_ms: u64) -> bool {
-        let Some(user) = self.users.get_mut(user_id) else {
+    /// Takes a connection of a user away. True if it was the last one here: the cluster is told.
+    pub(crate) fn leave(&mut self, user: &str) -> bool {
+        let Some(connections) = self.here.get_mut(user) else {
             return false;
         };
-        user.connections -= 1;
-        if user.connections > 0 {
-            return false;
+        *connections -= 1;
+        let last = *connections == 0;
+        if last {
+            self.here.remove(user);
         }
-        self.users.remove(user_id);
-        self.leaving.insert(user_id.to_owned(), now_ms);
-        true
+        last
     }
 
-    /// Whether a user who left at `since_ms` has stayed away. Asked once.
-    pub(crate) fn is_gone(&mut self, user_id: &str, since_ms: u64) -> bool {
-        let gone = self.leaving.get(user_id) == Some(&since_ms);
-        if gone {
-            self.leaving.remove(user_id);
+    /// A user has come, somewhere. True if that is new.
+    pub(crate) fn add(&mut self, member: &Present) -> bool {
+        let new = !self.users.contains_key(&member.user);
+        if new {
+            self.users.insert(Arc::clone(&member.user), info(member));
         }
-        gone
+        new
     }
 
-    /// All who have left and were not asked about yet, for a channel that is about to go.
-    pub(crate) fn take_leaving(&mut self) -> impl Iterator<Item = String> + use<> {
-        std::mem::take(&mut self.leaving).into_keys()
+    /// A user is nowhere any more, as far as the cluster has heard. Who has come back here meanwhile was never away.
+    pub(crate) fn remove(&mut self, user: &str) -> bool {
+        !self.here.contains_key(user) && self.users.remove(user).is_some()
     }
 
     /// Whether the user may come into a channel of at most `limit` users.
-    pub(crate) fn has_room(&self, user_id: &str, limit: usize) -> bool {
-        self.users.len() < limit || self.users.contains_key(user_id)
+    pub(crate) fn has_room(&self, user: &str, limit: usize) -> bool {
+        self.users.len() < limit || self.users.contains_key(user)
     }
 
     /// The users and their `user_info`, by id.
     pub(crate) fn members(&self) -> impl Iterator<Item = (&str, Option<&RawValue>)> {
-        self.users.iter().map(|(id, user)| (id.as_str(), user.info.as_deref()))
+        self.users.iter().map(|(id, info)| (&**id, info.as_deref()))
     }
+}
 
-    /// How many users there are.
-    pub(crate) fn len(&self) -> usize {
-        self.users.len()
+/// A member as the cluster carries it.
+pub(crate) fn present(member: &Member) -> Present {
+    let info = member.user_info.as_ref();
+    Present {
+        user: member.user_id.as_str().into(),
+        info: info.map_or_else(Bytes::new, |info| Bytes::copy_from_slice(info.get().as_bytes())),
     }
+}
+
+/// The `user_info` of a member: none if there is none, or none that could be sent on.
+pub(crate) fn info(member: &Present) -> Option<Box<RawValue>> {
+    let text = std::str::from_utf8(&member.info).ok()?;
+    serde_json::from_str(text).ok()
 }
 
 #[cfg(test)]
@@ -107,40 +116,57 @@ mod tests {
         }
     }
 
+    fn ids(presence: &Presence) -> Vec<&str> {
+        presence.members().map(|(id, _)| id).collect()
+    }
+
     // Pusher documents, "Presence channels": added with the first connection, removed with the last one.
     #[test]
     fn a_user_is_counted_once() {
         let mut presence = Presence::default();
-        assert_eq!(presence.join(&member("1")), Came::First);
-        assert_eq!(presence.join(&member("1")), Came::Again);
-        assert_eq!(presence.join(&member("2")), Came::First);
-        assert_eq!(presence.len(), 2);
-        assert!(!presence.leave("1", 0));
-        assert!(presence.leave("1", 0));
-        assert!(!presence.leave("1", 0), "nobody leaves twice");
-        assert_eq!(presence.members().map(|(id, _)| id).collect::<Vec<_>>(), ["2"]);
+        let came = |new, first_here| Came { new, first_here };
+        assert_eq!(presence.join(&member("1")), came(true, true));
+        assert_eq!(presence.join(&member("1")), came(false, false));
+        assert_eq!(presence.join(&member("2")), came(true, true));
+        assert!(!presence.leave("1"));
+        assert!(presence.leave("1"));
+        assert!(!presence.leave("1"), "nobody leaves twice");
+        assert!(presence.remove("1"), "and is nowhere else");
+        assert_eq!(ids(&presence), ["2"]);
     }
 
     #[test]
-    fn who_comes_back_was_never_gone() {
+    fn who_is_elsewhere_stays() {
         let mut presence = Presence::default();
-        presence.join(&member("1"));
-        assert!(presence.leave("1", 5));
-        assert_eq!(presence.join(&member("1")), Came::Back);
-        assert!(!presence.is_gone("1", 5));
-        assert!(presence.leave("1", 7));
-        assert!(!presence.is_gone("1", 5), "that was the leave before");
-        assert!(presence.is_gone("1", 7));
-        assert_eq!(presence.join(&member("1")), Came::First);
+        presence.begin(&[present(&member("1"))]);
+        let again = Came {
+            new: false,
+            first_here: true,
+        };
+        assert_eq!(presence.join(&member("1")), again);
+        assert!(presence.leave("1"));
+        assert_eq!(ids(&presence), ["1"]);
+        assert!(!presence.add(&present(&member("1"))));
     }
 
     #[test]
-    fn who_has_left_is_told_of_once() {
+    fn who_has_come_back_here_is_not_removed() {
         let mut presence = Presence::default();
         presence.join(&member("1"));
-        assert!(presence.leave("1", 5));
-        assert_eq!(presence.take_leaving().collect::<Vec<_>>(), ["1"]);
-        assert!(!presence.is_gone("1", 5));
+        assert!(presence.leave("1"));
+        presence.join(&member("1"));
+        assert!(!presence.remove("1"), "that was the leave before");
+        assert_eq!(ids(&presence), ["1"]);
+    }
+
+    #[test]
+    fn the_info_of_a_member_crosses_as_it_is() {
+        let member = Member {
+            user_id: "1".to_owned(),
+            user_info: serde_json::from_str(r#"{"name": "Ann"}"#).expect("a value"),
+        };
+        let crossed = info(&present(&member)).expect("an info");
+        assert_eq!(crossed.get(), r#"{"name": "Ann"}"#);
     }
 
     #[test]

@@ -177,6 +177,7 @@ impl<C> Shard<C> {
                 Job::Joined(joined) => self.join(&joined, &mut welcome),
                 Job::Tell(place, frame) if self.is_there(place) => self.push(place.slot, frame),
                 Job::Close(place, close) if self.is_there(place) => self.close(place.slot, close),
+                Job::CloseAll(topic, close) => self.close_all(&topic, close),
                 Job::Tell(..) | Job::Close(..) => {}
             }
         }
@@ -265,6 +266,14 @@ impl<C> Shard<C> {
             let cut = socket.push(*slot, event.frame.clone(), &self.limits, &mut self.dirty);
             self.deliveries += u64::from(!cut);
             self.cut += u64::from(cut);
+        }
+    }
+
+    fn close_all(&mut self, topic: &Topic, close: Close) {
+        for slot in self.channels.get(topic).cloned().unwrap_or_default() {
+            if !self.sockets[slot].closing {
+                self.close(slot, close);
+            }
         }
     }
 

@@ -1,4 +1,4 @@
-//! Publishers that wait for the adapter's confirmation.
+//! Publishers that wait for the cluster's answer.
 //!
 //! A ticket is one envelope; a publish may have several (one per channel) and is answered when all are settled. The
 //! number of open tickets is bounded by the HTTP requests in flight and their time limit.
@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use crate::doors::DoorError;
+use crate::hub::PublishError;
 
 /// How a publish ended.
-pub(crate) type Settled = Result<(), DoorError>;
+pub(crate) type Settled = Result<(), PublishError>;
 
 /// All open tickets.
 #[derive(Default)]
@@ -95,11 +95,7 @@ mod tests {
     fn the_first_failure_answers() {
         let tickets = Tickets::default();
         let (first, mut answer) = tickets.open(2);
-        let error = DoorError::Failed {
-            door: "adapter",
-            plugin: "x".into(),
-            reason: "trapped".into(),
-        };
+        let error = PublishError::Overloaded;
         tickets.settle(&[first + 1], &Err(error.clone()));
         assert_eq!(answer.try_recv().expect("settled"), Err(error));
         tickets.forget(first, 2);

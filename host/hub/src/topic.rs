@@ -31,6 +31,23 @@ impl Topic {
         }
     }
 
+    /// Reads the text of a topic; none if it is not one of a channel.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (app, channel) = text.split_once('/')?;
+        // As long as any app's policy may allow; longer names never came into a channel.
+        let channel = ChannelName::parse_within(channel, usize::MAX).ok()?;
+        (!app.is_empty()).then(|| Self {
+            text: text.into(),
+            app_bytes: app.len(),
+            channel,
+        })
+    }
+
+    /// The whole text, shared.
+    pub fn text(&self) -> &Arc<str> {
+        &self.text
+    }
+
     /// The whole text.
     pub fn as_str(&self) -> &str {
         &self.text
@@ -90,5 +107,10 @@ mod tests {
         let topic = Topic::new("1001", &channel);
         assert_eq!((topic.as_str(), topic.app()), ("1001/private-room", "1001"));
         assert_eq!(topic.channel(), &channel);
+        assert_eq!(Topic::parse("1001/private-room"), Some(topic));
+        assert_eq!(
+            [Topic::parse("/all"), Topic::parse("1001"), Topic::parse("1/a b")],
+            [None, None, None]
+        );
     }
 }

@@ -80,8 +80,7 @@ impl HttpClient {
     /// # Errors
     /// When TLS cannot be set up, for instance because this machine trusts no certificates at all.
     pub fn new(places: Places, deadline: Duration) -> Result<Self, String> {
-        // TLS is rustls with ring, whichever other crates are linked. Fails only if that was said before.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        crate::tls::choose_ring();
         let client = reqwest::Client::builder()
             .user_agent(concat!("jackfield/", env!("CARGO_PKG_VERSION")))
             .redirect(Policy::none())

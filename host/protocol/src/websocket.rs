@@ -216,6 +216,16 @@ pub fn text_frame(payload: &[u8]) -> Bytes {
     frame(Opcode::Text, payload)
 }
 
+/// The payload of a frame that [`text_frame`] made.
+pub fn text_of(frame: &[u8]) -> Option<&str> {
+    let header = match *frame.get(1)? {
+        header::LENGTH_U16 => 4,
+        header::LENGTH_U64 => 10,
+        _ => 2,
+    };
+    std::str::from_utf8(frame.get(header..)?).ok()
+}
+
 /// A ping without payload.
 pub fn ping_frame() -> Bytes {
     frame(Opcode::Ping, &[])

@@ -69,14 +69,19 @@ async fn authorize(shared: &Shared, id: &str, request: Request, limit: BodyLimit
     }
     let limit = limit(&app.policy.publish_limits);
     let claim = read(shared, app, request, limit).await?;
-    let (body, query) = (claim.body.clone(), claim.query.clone());
+    let body = claim.body.clone();
+    let query = claim.line.split_once('?').map(|(_, query)| query.to_owned());
     let grant = shared
         .gate
         .authorize(&Claim::ApiRequest(claim))
         .wait()
         .await
         .map_err(refused)?;
-    Ok(Call { grant, body, query })
+    Ok(Call {
+        grant,
+        body,
+        query: query.unwrap_or_default(),
+    })
 }
 
 /// Reads the body, bounded before it is allocated, and makes the claim that auth plugins see.
@@ -94,14 +99,12 @@ async fn read(shared: &Shared, app: Arc<App>, request: Request, limit: usize) ->
     if announced.is_some_and(|bytes: u64| bytes > limit as u64) {
         return Err(too_large());
     }
-    let route = request.uri().path();
+    let prefix = [shared.external_path_prefix.as_str(), &shared.path_prefix];
     let claim = ApiRequest {
         app,
         remote_address: remote_address(&request),
-        method: request.method().to_string(),
-        path: format!("{}{}{route}", shared.external_path_prefix, shared.path_prefix),
-        route: route.to_owned(),
-        query: request.uri().query().unwrap_or_default().to_owned(),
+        line: line(&request, prefix),
+        prefix_length: prefix.map(str::len).iter().sum::<usize>() as u32,
         headers: seen_headers(shared, request.headers()),
         body: Bytes::new(),
     };
@@ -117,6 +120,15 @@ async fn read(shared: &Shared, app: Arc<App>, request: Request, limit: usize) ->
             &format!("the body could not be read: {error}"),
         )),
         Err(_) => Err(refuse(StatusCode::REQUEST_TIMEOUT, "the body did not come in time")),
+    }
+}
+
+/// Method, path and query as HTTP writes them, the path with its prefixes.
+fn line(request: &Request, [outer, inner]: [&str; 2]) -> String {
+    let (method, uri) = (request.method().as_str(), request.uri());
+    match uri.query().unwrap_or_default() {
+        "" => [method, " ", outer, inner, uri.path()].concat(),
+        query => [method, " ", outer, inner, uri.path(), "?", query].concat(),
     }
 }
 

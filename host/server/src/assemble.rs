@@ -4,9 +4,10 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use jackfield_hub::doors::WebhookSink;
+use jackfield_cluster::{Driver, Setup};
+use jackfield_hub::doors::{Reach, WebhookSink};
 use jackfield_hub::{Apps, Gate, Hub, Seats, ShardHandle};
 use jackfield_stores::{AppTable, DuplicateApp, NoticeStore};
 use jackfield_wasm::{Registry, Wanted};
@@ -39,6 +40,9 @@ pub enum StartError {
     /// The plugin runtime cannot be started.
     #[error("{0}")]
     Plugins(String),
+    /// There is no randomness to tell this process from others.
+    #[error("the operating system has no random source: {0}")]
+    Random(getrandom::Error),
     /// The app table is not one.
     #[error("configuration: {0}")]
     Apps(#[from] DuplicateApp),
@@ -62,19 +66,22 @@ pub fn assemble(config: Config, background: &Runtime) -> Result<Server, StartErr
     let gate = Gate::new(registry.authorizer(), registry.limiter());
     let notices = Arc::new(NoticeStore::default());
     let (handles, wakes): (Vec<ShardHandle>, Vec<Arc<Notify>>) = (0..shards).map(|_| event_loop::handle()).unzip();
+    let driver = start_cluster(&config.node, &registry)?;
     let hub = Hub::new(
         handles,
-        registry.adapter(),
+        Arc::clone(&driver) as _,
         Arc::clone(&notices) as _,
         Arc::clone(&apps),
         config.node.clone(),
     );
     hub.drive();
+    wake(&driver, &hub, background);
     let sink = registry.webhook_sink();
     let shared = Arc::new(Shared {
         apps,
         gate,
         hub,
+        cluster: driver,
         registry,
         notices,
         batching: config.batching,
@@ -112,15 +119,73 @@ impl Server {
     }
 
     /// Takes nothing new in, closes connections over the grace period, and waits until they are gone.
-    pub fn stop(self) {
+    pub fn stop(mut self) {
         tracing::info!(connections = self.shared.connections(), "stopping");
         self.shared.draining.store(true, Ordering::Relaxed);
         acceptor::wake(self.address);
-        for thread in self.threads {
+        for thread in self.threads.drain(..) {
             // A thread that panicked has said so already.
             let _ = thread.join();
         }
+        self.leave();
     }
+
+    /// Another instance uses this one's name: why this one must not run. Waits until that is so.
+    pub async fn refused(&self) -> String {
+        loop {
+            if let Some(reason) = self.shared.cluster.refused() {
+                return reason;
+            }
+            tokio::time::sleep(LONGEST_SLEEP).await;
+        }
+    }
+
+    /// Lets the other instances take over what was this one's, now that its connections are gone.
+    fn leave(&self) {
+        if self.shared.cluster.reach() == Reach::Alone {
+            return;
+        }
+        self.shared.cluster.leave();
+        let until = Instant::now() + FAREWELL;
+        while !self.shared.cluster.is_gone() && Instant::now() < until {
+            thread::sleep(LOOK_AGAIN);
+        }
+    }
+}
+
+fn start_cluster(node: &str, registry: &Registry) -> Result<Arc<Driver>, StartError> {
+    let random = || -> Result<u64, StartError> {
+        let mut bytes = [0; 8];
+        getrandom::fill(&mut bytes).map_err(StartError::Random)?;
+        Ok(u64::from_le_bytes(bytes))
+    };
+    let setup = Setup::new(node, random()?, random()?);
+    let started = Instant::now();
+    let clock = move || started.elapsed().as_micros() as u64;
+    Ok(Driver::new(&setup, registry.adapter(), clock))
+}
+
+/// Whatever has come for the cluster from elsewhere drives the hub on its own thread; what is due in time, in the background.
+fn wake(driver: &Arc<Driver>, hub: &Arc<Hub>, background: &Runtime) {
+    let (told, due) = (Arc::downgrade(hub), Arc::new(Notify::new()));
+    driver.on_news(move || {
+        if let Some(hub) = told.upgrade() {
+            hub.drive();
+        }
+    });
+    let ring = Arc::clone(&due);
+    driver.on_due(move || ring.notify_one());
+    let (driver, hub) = (Arc::clone(driver), Arc::downgrade(hub));
+    background.handle().spawn(async move {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(driver.idle().min(LONGEST_SLEEP)) => {}
+                () = due.notified() => {}
+            }
+            let Some(hub) = hub.upgrade() else { return };
+            hub.drive();
+        }
+    });
 }
 
 fn wanted(config: &Config) -> Wanted {
@@ -184,6 +249,12 @@ fn start_threads(
     threads.push(acceptor.spawn(move || acceptor::run(&listener, &loops, &shared))?);
     Ok(threads)
 }
+
+/// What was said last is acknowledged within two beats of a second; nobody waits longer for whoever goes.
+const FAREWELL: Duration = Duration::from_secs(3);
+/// Nothing is so far away that a look in between would cost anything.
+const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// Accepted connections that may wait for an event loop; more wait in the kernel.
 const ACCEPTED: usize = 256;

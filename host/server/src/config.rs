@@ -23,7 +23,7 @@ use jackfield_protocol::pusher::session::Features;
 
 use mistakes::Mistake;
 use raw::{RawBatching, RawConfig, RawMetrics, RawRule};
-use raw_adapter::{RawAdapter, Section};
+use raw_adapter::{Choice, Section};
 use raw_app::RawApp;
 
 /// What the program needs to know. No option, no default hidden elsewhere.
@@ -72,8 +72,9 @@ pub struct Config {
 /// Which plugin stands at which door, and what each is handed.
 #[derive(Debug)]
 pub struct Doors {
-    /// `adapter.driver`.
+    /// `adapter.driver`, and what has decided on it.
     pub adapter: String,
+    pub adapter_because: &'static str,
     /// `auth.chain`.
     pub auth: Vec<String>,
     /// `rate_limiter.plugin`.
@@ -145,7 +146,8 @@ pub const DEVELOPMENT_APP: (&str, &str, &str) = ("1001", "app-key", "app-secret"
 
 fn meant(raw: RawConfig) -> Result<Config, Mistake> {
     let development = raw.mode == raw::Mode::Development;
-    let configs = plugin_configs(&raw.adapter, &raw.plugin);
+    let adapter = raw.adapter.choose();
+    let configs = plugin_configs(&adapter, &raw.plugin);
     let apps = apps(&raw.apps, development)?;
     let RawMetrics { enabled, host, port } = raw.metrics;
     Ok(Config {
@@ -160,7 +162,8 @@ fn meant(raw: RawConfig) -> Result<Config, Mistake> {
         plugins: raw.plugins,
         doors: Doors {
             configs,
-            adapter: raw.adapter.driver,
+            adapter: adapter.driver,
+            adapter_because: adapter.because,
             auth: raw.auth.chain,
             rate_limit: raw.rate_limiter.plugin,
             webhook: raw.webhooks.plugin,
@@ -240,7 +243,7 @@ fn rule(raw: RawRule) -> Rule {
 }
 
 /// `adapter.DRIVER` is for the adapter, `plugin.NAME` for any other plugin.
-fn plugin_configs(adapter: &RawAdapter, others: &BTreeMap<String, Section>) -> BTreeMap<String, String> {
+fn plugin_configs(adapter: &Choice, others: &BTreeMap<String, Section>) -> BTreeMap<String, String> {
     let text = |section: &Section| serde_json::Value::Object(section.clone()).to_string();
     let mut configs = BTreeMap::new();
     for (name, section) in &adapter.sections {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use jackfield_hub::cluster::Signed;
 use jackfield_hub::doors::Client;
 use jackfield_hub::{Joined, Late, Place, Seat, Topic};
 use jackfield_protocol::close::Close;
@@ -153,10 +154,16 @@ impl Connection {
     /// Tells those who watch for the user that this connection is gone.
     fn sign_out(&self, event_loop: &EventLoop) {
         if let Some(user) = self.session.borrow().user() {
-            event_loop
-                .shared
-                .hub
-                .sign_out(&self.client.app.id, &user.id, self.place(), &user.watchlist);
+            let (hub, list) = (&event_loop.shared.hub, user.watchlist.clone());
+            hub.sign_out(self.signed(&user.id), self.place(), list);
+        }
+    }
+
+    /// A user of this connection's app.
+    pub(super) fn signed(&self, user: &str) -> Signed {
+        Signed {
+            app: Arc::clone(&self.client.app.id),
+            user: user.into(),
         }
     }
 

@@ -44,7 +44,8 @@ struct ServeArgs {
 }
 
 fn main() -> ExitCode {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    // The client for NATS reports every attempt; a link says once why it is down.
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,async_nats=off"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -73,20 +74,29 @@ fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let config = Config::load(overrides, environment)?;
     let background = background()?;
     let development = config.development;
-    let (node, driver) = (config.node.clone(), config.doors.adapter.clone());
+    let (node, driver, because) = (
+        config.node.clone(),
+        config.doors.adapter.clone(),
+        config.doors.adapter_because,
+    );
     let server = assemble(config, &background)?;
-    tracing::info!(address = %server.address, node, adapter = driver, "Jackfield {} is up", env!("CARGO_PKG_VERSION"));
+    tracing::info!(address = %server.address, node, adapter = driver, because, "Jackfield {} is up", env!("CARGO_PKG_VERSION"));
     for reason in server.unready() {
         tracing::warn!("not ready: {reason}");
     }
     if development {
         greet(&server);
     }
-    background.block_on(told_to_stop())?;
+    let refused = background.block_on(async {
+        tokio::select! {
+            told = told_to_stop() => told.map(|()| None),
+            reason = server.refused() => Ok(Some(reason)),
+        }
+    })?;
     server.stop();
     // What still runs in the background is repeated by whoever waits for it.
     background.shutdown_background();
-    Ok(())
+    refused.map_or(Ok(()), |reason| Err(anyhow::anyhow!(reason)))
 }
 
 fn send(args: PublishArgs) -> anyhow::Result<()> {

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use crate::config::Batching;
 use crate::proxies::Proxies;
-use jackfield_hub::doors::Rule;
+use jackfield_cluster::Driver;
+use jackfield_hub::doors::{Reach, Rule};
 use jackfield_hub::{Apps, Gate, Hub, Seats};
 use jackfield_stores::NoticeStore;
 use jackfield_wasm::Registry;
@@ -16,6 +17,7 @@ pub(crate) struct Shared {
     pub(crate) apps: Arc<dyn Apps>,
     pub(crate) gate: Gate,
     pub(crate) hub: Arc<Hub>,
+    pub(crate) cluster: Arc<Driver>,
     pub(crate) registry: Registry,
     pub(crate) notices: Arc<NoticeStore>,
     pub(crate) batching: Batching,
@@ -80,12 +82,22 @@ impl Shared {
         let mut reasons = self.registry.faults();
         // A plugin that is not there is named already, and better.
         if reasons.is_empty() {
-            reasons.extend(self.hub.degraded().map(|reason| format!("adapter: {reason}")));
+            let health = self.hub.health();
+            // Whoever shares a broker that is away with all others would leave the balancer with nobody.
+            let unready = !health.open || self.cluster.reach() == Reach::Alone;
+            let reason = health.degraded.filter(|_| unready);
+            reasons.extend(reason.map(|reason| format!("adapter: {reason}")));
         }
         if self.is_draining() {
             reasons.push("this instance is about to end".to_owned());
         }
         reasons
+    }
+
+    /// Whether this instance does not know the others yet: nobody may connect before it does. One that is alone is to say
+    /// itself what is wrong with it.
+    pub(crate) fn is_joining(&self) -> bool {
+        !self.hub.is_open() && self.cluster.reach() == Reach::Shared && self.registry.faults().is_empty()
     }
 
     /// Connections on all event loops.

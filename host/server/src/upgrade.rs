@@ -41,6 +41,13 @@ pub(crate) async fn upgrade(
     if shared.is_draining() {
         return refuse_for_now(StatusCode::SERVICE_UNAVAILABLE, "this instance is about to end", 1_000);
     }
+    if shared.is_joining() {
+        return refuse_for_now(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "this instance is still joining the others",
+            1_000,
+        );
+    }
     let Some(on_upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
         return refuse(StatusCode::BAD_REQUEST, "this connection cannot be upgraded");
     };

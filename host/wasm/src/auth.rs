@@ -79,37 +79,40 @@ impl AuthChain {
 /// Puts the claim to one instance. A question that the plugin does not answer is a pass.
 fn ask(live: &mut Live<Auth>, claim: &Claim) -> wasmtime::Result<claims::Verdict> {
     let Live { store, door } = live;
-    store.data_mut().client = claim.client().cloned();
+    store.data_mut().is_about(claim);
     let answer = match claim {
         Claim::Connect(client) => {
             let client = lend::connection(client);
-            door.connect.as_ref().map(|guest| guest.call_check(store, client))
+            let guest = door.connect.as_ref();
+            guest.map(|guest| guest.call_check(&mut *store, client))
         }
         Claim::Subscribe(request) => {
             let client = lend::connection(&request.client);
             door.subscribe
                 .as_ref()
-                .map(|guest| guest.call_check(store, client, lend::subscribe(request)))
+                .map(|guest| guest.call_check(&mut *store, client, lend::subscribe(request)))
         }
         Claim::Signin(request) => {
             let client = lend::connection(&request.client);
             let request = lend::signin(request);
             door.signin
                 .as_ref()
-                .map(|guest| guest.call_check(store, client, request))
+                .map(|guest| guest.call_check(&mut *store, client, request))
         }
         Claim::ClientEvent(event) => {
             let client = lend::connection(&event.client);
             door.client_event
                 .as_ref()
-                .map(|guest| guest.call_check(store, client, lend::client_event(event)))
+                .map(|guest| guest.call_check(&mut *store, client, lend::client_event(event)))
         }
         Claim::ApiRequest(request) => {
             let headers = lend::header_list(&request.headers);
             let request = lend::request(request, &headers);
-            door.api_request.as_ref().map(|guest| guest.call_check(store, request))
+            let guest = door.api_request.as_ref();
+            guest.map(|guest| guest.call_check(&mut *store, request))
         }
     };
+    store.data_mut().was_about(claim);
     answer.unwrap_or(Ok(claims::Verdict::Pass))
 }
 

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use jackfield_hub::Apps;
-use jackfield_hub::doors::Client;
+use jackfield_hub::doors::{Claim, Client};
 use parking_lot::Mutex;
 use rustix::time::{ClockId, clock_gettime};
 use wasmtime::{ResourceLimiter, Store, StoreLimits, StoreLimitsBuilder, UpdateDeadline};
@@ -20,6 +21,7 @@ use crate::breaker::Breaker;
 use crate::engine::Pulse;
 use crate::http::Requests;
 use crate::limits::Limits;
+use crate::links::Links;
 use crate::wasi::Lines;
 
 /// What all plugins share of the host.
@@ -62,8 +64,12 @@ pub(crate) struct Context {
     pub(crate) host: Arc<HostSide>,
     /// What an adapter told during the call that is running.
     pub(crate) told: Vec<Told>,
+    /// An adapter's links to brokers.
+    pub(crate) links: Option<Arc<Links>>,
     /// The client that the last question to an auth plugin was about.
     pub(crate) client: Option<Arc<Client>>,
+    /// The body of the HTTP request that a running question to an auth plugin is about.
+    pub(crate) body: Bytes,
     /// For granted requests of a plugin that waits.
     pub(crate) requests: Option<Requests>,
     /// What the guest has printed of a line that has not ended.
@@ -114,7 +120,10 @@ impl ResourceLimiter for Bounds {
 #[derive(Debug)]
 pub(crate) enum Told {
     Confirmed(Vec<u64>),
+    Failed(Vec<u64>),
     Following(Vec<String>),
+    Lost(Vec<String>),
+    Delivered(Vec<(String, Bytes)>),
     State(Option<String>),
 }
 
@@ -196,7 +205,9 @@ fn store(identity: Arc<Identity>, host: Arc<HostSide>) -> Store<Context> {
         identity,
         host,
         told: Vec::new(),
+        links: None,
         client: None,
+        body: Bytes::new(),
         requests: None,
         stdout: Lines::default(),
         stderr: Lines::default(),
@@ -216,6 +227,21 @@ fn store(identity: Arc<Identity>, host: Arc<HostSide>) -> Store<Context> {
 }
 
 impl Context {
+    /// What the guest can ask of the claim that is put to it next.
+    pub(crate) fn is_about(&mut self, claim: &Claim) {
+        self.client = claim.client().cloned();
+        if let Claim::ApiRequest(request) = claim {
+            self.body = request.body.clone();
+        }
+    }
+
+    /// The claim was answered: a body may be large, and the instance's next question far away.
+    pub(crate) fn was_about(&mut self, claim: &Claim) {
+        if let Claim::ApiRequest(_) = claim {
+            self.body = Bytes::new();
+        }
+    }
+
     /// The instance has been initialised.
     pub(crate) fn began(&mut self) {
         self.limits.began_with = self.limits.memory_bytes;

@@ -1,5 +1,5 @@
-//! `jackfield:host/sign` and `digest`, linked by hand: what is hashed is read where it lies, in the guest's memory. These are
-//! asked at every signed subscription and request.
+//! `jackfield:host/sign`, `digest` and `body`, linked by hand: what is hashed or compared is read where it lies, in the guest's
+//! memory. These are asked at every signed subscription and request.
 
 use jackfield_protocol::signature;
 use wasmtime::StoreContextMut;
@@ -30,6 +30,21 @@ pub(crate) fn link_digest(linker: &mut Linker<Context>) -> wasmtime::Result<()> 
         )?;
     }
     Ok(())
+}
+
+/// Links `body`.
+pub(crate) fn link_body(linker: &mut Linker<Context>) -> wasmtime::Result<()> {
+    let mut instance = linker.instance("jackfield:host/body@0.1.0")?;
+    instance.func_wrap(
+        "md5-is",
+        |store: StoreContextMut<'_, Context>, (digest,): (WasmStr,)| {
+            let right = signature::md5_hex(&store.data().body);
+            Ok((digest.to_str(&store)? == right,))
+        },
+    )?;
+    instance.func_wrap("read", |store: StoreContextMut<'_, Context>, (): ()| {
+        Ok((store.data().body.to_vec(),))
+    })
 }
 
 /// The bytes, unless they are more than a guest may hand over in one call: hashing them would take longer than the call may.

@@ -8,7 +8,7 @@ use wasmtime::{Result, bail};
 
 use crate::asker::Asker;
 use crate::bindings::hot::jackfield::host::{clock, cluster, counters, handshake, log, random};
-use crate::bindings::hot::jackfield::{auth, rate_limit, types, webhook};
+use crate::bindings::hot::jackfield::{adapter, auth, rate_limit, types, webhook};
 use crate::context::{Context, Identity, Told};
 use crate::lend::given_headers;
 
@@ -87,12 +87,13 @@ impl cluster::Host for Context {
 
 // These interfaces hold records and no functions.
 impl types::types::Host for Context {}
+impl adapter::arrivals::Host for Context {}
 impl auth::claims::Host for Context {}
 impl rate_limit::counts::Host for Context {}
 impl webhook::calls::Host for Context {}
 
 impl Context {
-    fn tell(&mut self, told: Told) -> Result<()> {
+    pub(crate) fn tell(&mut self, told: Told) -> Result<()> {
         if self.told.len() >= TOLD {
             bail!("an adapter told more than {TOLD} things in one call");
         }

@@ -75,11 +75,9 @@ pub(crate) fn request<'a>(request: &'a ApiRequest, headers: &'a [types::HeaderPa
     claims::HttpRequest {
         app: app(&request.app),
         remote_address: &request.remote_address,
-        method: &request.method,
-        path: &request.path,
-        route: &request.route,
-        query: &request.query,
+        line: &request.line,
+        prefix_length: request.prefix_length,
         headers,
-        body: &request.body,
+        body_length: request.body.len() as u64,
     }
 }

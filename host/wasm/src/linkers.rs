@@ -8,7 +8,7 @@ use std::sync::Arc;
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Engine, StoreContextMut};
 
-use crate::bindings::hot::jackfield::{auth, host, rate_limit, types, webhook};
+use crate::bindings::hot::jackfield::{adapter, auth, host, rate_limit, types, webhook};
 use crate::context::Context;
 use crate::hashing;
 use crate::http::{self, HTTP};
@@ -63,8 +63,9 @@ fn refuse_ungranted(import: &str, operator: &OperatorFile, plugin: &str, door: &
         "jackfield:host/counters" => HostGrant::Counters,
         "jackfield:host/sign" => HostGrant::Sign,
         HTTP => HostGrant::Http,
-        "jackfield:host/cluster" if door == ADAPTER => return Ok(()),
-        "jackfield:host/handshake" if door == AUTH => return Ok(()),
+        "jackfield:host/links" if door == ADAPTER => HostGrant::Links,
+        "jackfield:host/cluster" | PEERS if door == ADAPTER => return Ok(()),
+        "jackfield:host/handshake" | "jackfield:host/body" if door == AUTH => return Ok(()),
         _ if ALWAYS.contains(&import) => return Ok(()),
         _ => {
             return Err(format!(
@@ -100,9 +101,15 @@ fn link_all(engine: &Engine, operator: &OperatorFile, door: &str, mode: Mode) ->
     }
     if door == AUTH {
         host::handshake::add_to_linker::<_, Own>(&mut linker, |context| context)?;
+        hashing::link_body(&mut linker)?;
     }
     if door == ADAPTER {
+        adapter::arrivals::add_to_linker::<_, Own>(&mut linker, |context| context)?;
         host::cluster::add_to_linker::<_, Own>(&mut linker, |context| context)?;
+        host::peers::add_to_linker::<_, Own>(&mut linker, |context| context)?;
+        if operator.grants.contains(&HostGrant::Links) {
+            host::links::add_to_linker::<_, Own>(&mut linker, |context| context)?;
+        }
     }
     if mode == Mode::Io {
         // By hand, because it waits.
@@ -125,15 +132,19 @@ pub(crate) fn interface(name: &str) -> &str {
     name.split('@').next().unwrap_or(name)
 }
 
+/// What an adapter imports that reaches other instances.
+pub(crate) const PEERS: &str = "jackfield:host/peers";
+
 const WAIT: &str = "jackfield:host/wait";
 
-const ALWAYS: [&str; 9] = [
+const ALWAYS: [&str; 10] = [
     WAIT,
     "jackfield:host/log",
     "jackfield:host/clock",
     "jackfield:host/random",
     "jackfield:host/digest",
     "jackfield:types/types",
+    "jackfield:adapter/arrivals",
     "jackfield:auth/claims",
     "jackfield:rate-limit/counts",
     "jackfield:webhook/calls",

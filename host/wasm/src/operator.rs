@@ -43,6 +43,7 @@ pub(crate) struct RawHttp {
 pub(crate) enum HostGrant {
     Counters,
     Http,
+    Links,
     Sign,
 }
 
@@ -93,7 +94,10 @@ mod tests {
     fn unknown_keys_and_grants_are_refused() {
         for (text, wanted) in [
             ("grant = []", "unknown field `grant`"),
-            ("grants = [\"files\"]", "expected one of `counters`, `http`, `sign`"),
+            (
+                "grants = [\"files\"]",
+                "expected one of `counters`, `http`, `links`, `sign`",
+            ),
         ] {
             let error = toml::from_str::<OperatorFile>(text)
                 .expect_err("must be refused")

@@ -51,6 +51,8 @@ pub(crate) struct Plugin<D> {
     pub(crate) host: Arc<HostSide>,
     /// The plugin's section of the configuration, as JSON.
     pub(crate) config: String,
+    /// Whether it is an adapter that reaches other instances.
+    pub(crate) has_peers: bool,
     /// What sends its requests, if they are granted.
     pub(crate) requests: Option<Requests>,
     lifecycle: lifecycle::GuestIndices,
@@ -134,6 +136,10 @@ impl<D: Door> Plugin<D> {
                 D::NAME
             ));
         }
+        let has_peers = component
+            .component_type()
+            .imports(engine)
+            .any(|(import, _)| interface(import) == linkers::PEERS);
         let linker = linkers::link(engine, &component, &operator, name, D::NAME)?;
         let misfit = |error: wasmtime::Error| format!("it does not fit this host's contract: {error:#}");
         let pre = linker.instantiate_pre(&component).map_err(misfit)?;
@@ -150,6 +156,7 @@ impl<D: Door> Plugin<D> {
             found,
             host: Arc::clone(host),
             config,
+            has_peers,
             requests,
             lifecycle,
         })

@@ -19,6 +19,7 @@ use crate::engine::Pulse;
 use crate::plugin::Door;
 use crate::pool::Spread;
 use crate::rate_limit::{RateLimit, RateLimitDoor};
+use crate::secrets::Secrets;
 use crate::slot::Slot;
 use crate::webhook::{Webhook, WebhookDoor};
 
@@ -48,6 +49,10 @@ pub struct Registry {
     rate_limit: Arc<Slot<RateLimit>>,
     webhook: Arc<Slot<Webhook>>,
     node: String,
+    /// Those of the adapter's configuration.
+    adapter_secrets: Secrets,
+    /// Where links live, and plugins that wait.
+    waiting: tokio::runtime::Handle,
     started: Instant,
 }
 
@@ -87,13 +92,18 @@ impl Registry {
             started: Instant::now(),
             waiting,
         });
+        let adapter = adapter_name(wanted);
+        let config = wanted.configs.get(&adapter).map_or("{}", String::as_str);
+        let (config, adapter_secrets) = Secrets::hide(config);
         let auth = wanted.auth.iter().map(|name| slot(wanted, name, Spread::PerThread));
         let registry = Self {
-            adapter: slot(wanted, &adapter_name(wanted), Spread::Single),
+            adapter: Arc::new(Slot::new(adapter, config, Spread::Single)),
             auth: AuthChain { slots: auth.collect() },
             rate_limit: slot(wanted, &wanted.rate_limit, Spread::Keyed),
             webhook: slot(wanted, &wanted.webhook, Spread::PerThread),
             node: wanted.node.clone(),
+            adapter_secrets,
+            waiting: host.waiting.clone(),
             started: host.started,
         };
         registry.adapter.load(&host, &wanted.folder);
@@ -107,7 +117,8 @@ impl Registry {
 
     /// The adapter door.
     pub fn adapter(&self) -> Arc<dyn Adapter> {
-        Arc::new(AdapterDoor::new(Arc::clone(&self.adapter), self.node.clone()))
+        let (slot, secrets) = (Arc::clone(&self.adapter), self.adapter_secrets.clone());
+        Arc::new(AdapterDoor::new(slot, self.node.clone(), secrets, self.waiting.clone()))
     }
 
     /// The auth door.

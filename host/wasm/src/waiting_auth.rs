@@ -42,8 +42,14 @@ impl Waiting for WaitingAuth {
 impl Fiber<WaitingAuth> {
     /// Puts a claim to the instance. A question that the plugin does not answer is a pass.
     pub(crate) async fn put(&mut self, claim: &Claim) -> wasmtime::Result<claims::Verdict> {
+        self.store.data_mut().is_about(claim);
+        let answer = self.ask(claim).await;
+        self.store.data_mut().was_about(claim);
+        answer
+    }
+
+    async fn ask(&mut self, claim: &Claim) -> wasmtime::Result<claims::Verdict> {
         let Self { store, door } = self;
-        store.data_mut().client = claim.client().cloned();
         let pass = Ok(claims::Verdict::Pass);
         match claim {
             Claim::Connect(client) => match &door.connect {

@@ -52,11 +52,8 @@ fn prepare(pool: &Pool<Webhook>, app: &App, notices: &[Notice]) -> Result<Vec<We
     for endpoint in &app.policy.webhooks {
         let wanted = wanted(endpoint, notices);
         if !wanted.is_empty() {
-            let worded = pool.call_any(|Live { store, door }| {
-                let app = lend::app(app);
-                door.guest.call_prepare(store, app, &endpoint.url, &wanted)
-            })?;
-            calls.extend(taken(worded, pool, endpoint)?);
+            let worded = pool.call_any(|Live { store, door }| door.guest.call_prepare(store, &app.id, &wanted))?;
+            calls.extend(taken(worded, pool, app, endpoint, &wanted)?);
         }
     }
     Ok(calls)
@@ -71,14 +68,15 @@ async fn prepare_waiting(
     let notices: Arc<[Notice]> = notices.into();
     let mut calls = Vec::new();
     for (index, endpoint) in app.policy.webhooks.iter().enumerate() {
-        if wanted(endpoint, &notices).is_empty() {
+        let wanted = wanted(endpoint, &notices);
+        if wanted.is_empty() {
             continue;
         }
         let (lent, notices) = (Arc::clone(&app), Arc::clone(&notices));
         let worded = io::ask(Arc::clone(&pool), move |fiber| {
             Box::pin(async move { word(fiber, &lent, index, &notices).await })
         });
-        calls.extend(taken(worded.await?, &pool, endpoint)?);
+        calls.extend(taken(worded.await?, &pool, &app, endpoint, &wanted)?);
     }
     Ok(calls)
 }
@@ -89,11 +87,8 @@ async fn word(
     endpoint: usize,
     notices: &[Notice],
 ) -> wasmtime::Result<Worded> {
-    let endpoint = &app.policy.webhooks[endpoint];
-    let (guest, wanted) = (&fiber.door.guest, wanted(endpoint, notices));
-    guest
-        .call_prepare(&mut fiber.store, lend::app(app), &endpoint.url, &wanted)
-        .await
+    let wanted = wanted(&app.policy.webhooks[endpoint], notices);
+    fiber.door.guest.call_prepare(&mut fiber.store, &app.id, &wanted).await
 }
 
 /// The notices that an endpoint wants to hear of, lent to the guest.
@@ -136,35 +131,41 @@ impl FoundDoor<Webhook> for sink::GuestIndices {
 }
 
 fn lend(notice: &Notice) -> calls::Notice<'_> {
-    let Notice {
-        id,
-        name,
-        channel,
-        event,
-        time_ms,
-        ..
-    } = notice;
     calls::Notice {
-        id,
-        name,
-        channel,
-        time_ms: *time_ms,
-        event,
+        id: &notice.id,
+        time_ms: notice.time_ms,
+        event: &notice.event,
     }
 }
 
-/// The request as it will be sent: the guest's headers, then the operator's, which cannot replace them.
-fn taken(worded: Worded, pool: &Pool<Webhook>, endpoint: &Endpoint) -> Result<Option<WebhookCall>, DoorError> {
+/// The request as it will be sent, but for its signature: the guest's headers, then those of the host and of the operator that
+/// do not replace them.
+fn taken(
+    worded: Worded,
+    pool: &Pool<Webhook>,
+    app: &App,
+    endpoint: &Endpoint,
+    notices: &[calls::Notice<'_>],
+) -> Result<Option<WebhookCall>, DoorError> {
     let failed = |reason: String| pool.plugin.failed(format!("answered: {}", cleaned(&reason)));
     let Some(call) = worded.map_err(failed)? else {
         return Ok(None);
     };
     let mut headers = lend::taken_headers(call.headers);
-    for (name, value) in &endpoint.headers {
+    let mut add = |name: String, value: &dyn Fn() -> String| {
         let own = headers.iter().map(|(name, _)| name).chain(&call.signature_header);
-        if !own.into_iter().any(|own| own.eq_ignore_ascii_case(name)) {
-            headers.push((name.clone(), value.clone()));
+        if !own.into_iter().any(|own| own.eq_ignore_ascii_case(&name)) {
+            headers.push((name, value()));
         }
+    };
+    if let Some(name) = call.key_header {
+        add(name, &|| app.key.to_string());
+    }
+    // Receivers compare it as a whole string.
+    add("content-type".to_owned(), &|| "application/json".to_owned());
+    add("x-jackfield-notices".to_owned(), &|| ids(notices));
+    for (name, value) in &endpoint.headers {
+        add(name.clone(), &|| value.clone());
     }
     Ok(Some(WebhookCall {
         url: endpoint.url.clone(),
@@ -172,4 +173,16 @@ fn taken(worded: Worded, pool: &Pool<Webhook>, endpoint: &Endpoint) -> Result<Op
         body: call.body,
         signature_header: call.signature_header,
     }))
+}
+
+/// The ids of the notices, by which a receiver knows a webhook that it has had before.
+fn ids(notices: &[calls::Notice<'_>]) -> String {
+    let mut ids = String::new();
+    for notice in notices {
+        if !ids.is_empty() {
+            ids.push(',');
+        }
+        ids.push_str(notice.id);
+    }
+    ids
 }

@@ -50,7 +50,7 @@ fn quoted(source: &str) -> impl Iterator<Item = (String, String)> {
     let tests = lines
         .iter()
         .enumerate()
-        .filter(|(_, line)| matches!(**line, "#[test]" | "#[tokio::test]"));
+        .filter(|(_, line)| **line == "#[test]" || line.starts_with("#[tokio::test"));
     let found = tests.filter_map(|(at, _)| {
         let comment = lines[..at].iter().rev().take_while(|line| line.starts_with("// "));
         let comment: Vec<&str> = comment.map(|line| &line[3..]).collect();
@@ -84,7 +84,7 @@ const FOLDERS: [&str; 6] = [
 ];
 
 /// Whose rules they are.
-const SOURCES: [&str; 4] = ["Pusher", "RFC", "Laravel", "OpenMetrics"];
+const SOURCES: [&str; 7] = ["Pusher", "RFC", "Laravel", "OpenMetrics", "NATS", "Redis", "RESP"];
 
 const HEADER: &str = "# Rules and the tests that show them
 

@@ -119,7 +119,15 @@ mod tests {
             .into_iter()
             .map(|guest| guest.name)
             .collect();
-        for name in ["adapter-local", "auth-pusher", "rate-limit-local", "webhook-http"] {
+        for name in [
+            "adapter-local",
+            "adapter-nats",
+            "adapter-redis",
+            "adapter-redis-cluster",
+            "auth-pusher",
+            "rate-limit-local",
+            "webhook-http",
+        ] {
             assert!(
                 names.iter().any(|found| found == name),
                 "{name} is missing from {names:?}"

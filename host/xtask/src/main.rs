@@ -3,6 +3,7 @@
 //! Builds the plugins (for WebAssembly, as components) and the host, runs the server, runs all tests. It never links
 //! the host or wasmtime, so that it is ready in seconds on a clean clone.
 
+mod brokers;
 mod component;
 mod conformance;
 mod debian;

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
+use crate::brokers;
 use crate::languages;
 use crate::npm;
 use crate::plugins::{self, Batch};
@@ -31,6 +32,7 @@ pub(crate) fn everything(
     npm::install(workspace, steps)?;
     python::install(workspace, steps)?;
     languages::build(workspace, steps)?;
+    brokers::install(steps)?;
     if filter.is_none() {
         lint(workspace, steps)?;
     }

@@ -17,8 +17,8 @@ impl Adapter for Local {
         Ok(())
     }
 
-    fn publish(&mut self, batch: &[Envelope]) -> Result<(), String> {
-        let tickets: Vec<u64> = batch.iter().map(|envelope| envelope.ticket).collect();
+    fn publish(&mut self, batch: Vec<Envelope>) -> Result<(), String> {
+        let tickets: Vec<u64> = batch.iter().filter_map(|envelope| envelope.ticket).collect();
         cluster::confirmed(&tickets);
         Ok(())
     }
@@ -46,7 +46,7 @@ mod tests {
         Envelope {
             topic: "1001/room".to_owned(),
             frame: b"{}".to_vec(),
-            ticket,
+            ticket: Some(ticket),
         }
     }
 
@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn confirms_every_ticket_at_once() {
-        assert_eq!(local().publish(&[envelope(7), envelope(8), envelope(9)]), Ok(()));
+        assert_eq!(local().publish(vec![envelope(7), envelope(8), envelope(9)]), Ok(()));
         assert_eq!(
             take_cluster(),
             Cluster {

@@ -8,53 +8,70 @@ pub(crate) struct Query<'a> {
     /// Sorted by key, and without the signature, which is not signed.
     signed: Vec<(Cow<'a, str>, Cow<'a, str>)>,
     signature: Option<Cow<'a, str>>,
+    /// What stands before the signature and what behind it, if that is written just as it is signed: as most libraries do.
+    verbatim: Option<(&'a str, &'a str)>,
 }
 
 impl<'a> Query<'a> {
     /// Reads a query as it came. An error is for the caller's developer.
     pub(crate) fn parse(raw: &'a str) -> Result<Self, String> {
+        // One look at all of it: hardly any query has something to decode or to make lower-case.
+        let plain = is_plain(raw);
         let mut query = Self {
             // Room for the `auth_` parameters and a few others, so that the list does not grow by steps.
             signed: Vec::with_capacity(8),
             signature: None,
+            verbatim: (plain && !raw.ends_with('&')).then_some((raw, "")),
         };
-        // One look at all of it: hardly any query has something to decode or to make lower-case.
-        let plain = !raw.bytes().fold(false, |found, byte| found | is_changed(byte));
         let mut rest = raw;
         while !rest.is_empty() {
-            let (pair, after) = cut(rest, b'&');
-            if !pair.is_empty() {
-                let (key, value) = cut(pair, b'=');
-                match plain {
-                    true => query.add(Cow::Borrowed(key), Cow::Borrowed(value))?,
-                    false => query.add(lower(decode(key)?), decode(value)?)?,
-                }
+            let (pair, key, value, after) = first_pair(rest);
+            if key.len() == pair.len() {
+                // Signed is an `=` that is not there, or nothing at all.
+                query.verbatim = None;
+            }
+            let (key, value) = match plain {
+                true => (Cow::Borrowed(key), Cow::Borrowed(value)),
+                false => (lower(decode(key)?), decode(value)?),
+            };
+            if key == SIGNATURE {
+                query.sign(value, &raw[..raw.len() - rest.len()], after)?;
+            } else if !pair.is_empty() {
+                query.add(key, value)?;
             }
             rest = after;
         }
         Ok(query)
     }
 
+    /// Keeps the signature, which stands between `before` and `behind`.
+    fn sign(&mut self, value: Cow<'a, str>, before: &'a str, behind: &'a str) -> Result<(), String> {
+        let before = match behind {
+            "" => before.trim_end_matches('&'),
+            _ => before,
+        };
+        self.verbatim = self.verbatim.map(|_| (before, behind));
+        match self.signature.replace(value) {
+            None => Ok(()),
+            Some(_) => Err(twice(SIGNATURE)),
+        }
+    }
+
     /// Puts a parameter into its place.
     fn add(&mut self, key: Cow<'a, str>, value: Cow<'a, str>) -> Result<(), String> {
-        // Of two values one would be signed and the other one used.
-        let twice = |key: &str| Err(format!("the parameter {key} is there twice"));
-        if key == SIGNATURE {
-            return match self.signature.replace(value) {
-                None => Ok(()),
-                Some(_) => twice(SIGNATURE),
-            };
-        }
         if self.signed.len() == PARAMETERS {
             return Err(format!("more than {PARAMETERS} parameters"));
         }
         // Libraries send them sorted, so that most find their place at the end.
         let place = match self.signed.last() {
-            Some((last, _)) if *last >= key => self.signed.partition_point(|(known, _)| *known < key),
+            Some((last, _)) if *last >= key => {
+                self.verbatim = None;
+                self.signed.partition_point(|(known, _)| *known < key)
+            }
             _ => self.signed.len(),
         };
         if self.signed.get(place).is_some_and(|(known, _)| *known == key) {
-            return twice(&key);
+            return Err(twice(&key));
         }
         self.signed.insert(place, (key, value));
         Ok(())
@@ -77,27 +94,66 @@ impl<'a> Query<'a> {
         self.signature.as_deref().ok_or_else(|| missing(SIGNATURE))
     }
 
-    /// The signed parameters in the order of their keys.
-    pub(crate) fn signed(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.signed.iter().map(|(key, value)| (key.as_ref(), value.as_ref()))
+    /// Appends what is signed: the parameters in the order of their keys.
+    pub(crate) fn write_signed(&self, text: &mut String) {
+        if let Some((before, behind)) = self.verbatim {
+            text.push_str(before);
+            text.push_str(behind);
+            return;
+        }
+        for (index, (key, value)) in self.signed.iter().enumerate() {
+            if index > 0 {
+                text.push('&');
+            }
+            text.push_str(key);
+            text.push('=');
+            text.push_str(value);
+        }
     }
+}
+
+/// Of two values one would be signed and the other one used.
+fn twice(key: &str) -> String {
+    format!("the parameter {key} is there twice")
 }
 
 fn missing(key: &str) -> String {
     format!("the parameter {key} is missing")
 }
 
-/// Whether the signature sees another byte than the query has.
-const fn is_changed(byte: u8) -> bool {
-    matches!(byte, b'%' | b'+' | b'A'..=b'Z')
+// The three loops below are functions of their own for good: within a large one they would have no registers in a guest.
+
+/// Whether the signature sees each byte as the query has it.
+#[inline(never)]
+fn is_plain(query: &str) -> bool {
+    let is_changed = |byte| matches!(byte, b'%' | b'+' | b'A'..=b'Z');
+    !query.bytes().fold(false, |found, byte| found | is_changed(byte))
 }
 
-/// What stands before the first `mark`, which is ASCII, and what stands behind it: nothing, if there is none.
-fn cut(text: &str, mark: u8) -> (&str, &str) {
-    match text.bytes().position(|byte| byte == mark) {
-        Some(at) => (&text[..at], &text[at + 1..]),
-        None => (text, ""),
-    }
+/// The first pair of a query, its key, its value, and what follows the pair.
+fn first_pair(query: &str) -> (&str, &str, &str, &str) {
+    let key = end_of_key(query.as_bytes());
+    let end = key + end_of_value(&query.as_bytes()[key..]);
+    let value = if key == end { key } else { key + 1 };
+    let after = if end == query.len() { end } else { end + 1 };
+    (&query[..end], &query[..key], &query[value..end], &query[after..])
+}
+
+/// Where the first `=` or `&` is, or the end.
+#[inline(never)]
+fn end_of_key(bytes: &[u8]) -> usize {
+    let end = bytes.iter().position(|byte| matches!(byte, b'=' | b'&'));
+    end.unwrap_or(bytes.len())
+}
+
+/// Where the first `&` is, or the end. Values are long: sixteen bytes at a time, as long as there is none among them.
+#[inline(never)]
+fn end_of_value(bytes: &[u8]) -> usize {
+    let (chunks, _) = bytes.as_chunks::<16>();
+    let bears_none = |chunk: &&[u8; 16]| !chunk.iter().fold(false, |found, byte| found | (*byte == b'&'));
+    let skipped = chunks.iter().take_while(bears_none).count() * 16;
+    let rest = bytes[skipped..].iter().position(|byte| *byte == b'&');
+    rest.map_or(bytes.len(), |at| skipped + at)
 }
 
 fn lower(key: Cow<'_, str>) -> Cow<'_, str> {
@@ -147,10 +203,8 @@ mod tests {
 
     fn pairs(raw: &str) -> Vec<(String, String)> {
         let query = Query::parse(raw).expect(raw);
-        query
-            .signed()
-            .map(|(key, value)| (key.to_owned(), value.to_owned()))
-            .collect()
+        let pairs = query.signed.iter();
+        pairs.map(|(key, value)| (key.to_string(), value.to_string())).collect()
     }
 
     fn owned(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -170,6 +224,49 @@ mod tests {
             pairs("info=a%2Cb%2cc&x=%C3%BC+u"),
             owned(&[("info", "a,b,c"), ("x", "ü u")])
         );
+    }
+
+    // Whether a query is written as it is signed or not makes no difference to what is signed.
+    #[test]
+    fn what_is_signed_is_the_sorted_parameters() {
+        let parts = [
+            "a=1",
+            "b=",
+            "b",
+            "c=x=y",
+            "",
+            "auth_signature=s",
+            "auth_signature",
+            "D=4",
+            "e=%2C",
+            "0=+",
+        ];
+        let mut seed: u64 = 2_026;
+        let (mut verbatim, mut rewritten) = (0, 0);
+        for _ in 0..20_000 {
+            let mut raw = Vec::new();
+            for _ in 0..seed >> 61 {
+                seed = seed
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
+                raw.push(parts[(seed >> 33) as usize % parts.len()]);
+            }
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(99);
+            let raw = raw.join("&");
+            let Ok(query) = Query::parse(&raw) else { continue };
+            let wanted: Vec<String> = pairs(&raw)
+                .iter()
+                .map(|(key, value)| format!("{key}={value}"))
+                .collect();
+            let mut text = String::new();
+            query.write_signed(&mut text);
+            assert_eq!(text, wanted.join("&"), "{raw}");
+            match query.verbatim {
+                Some(_) => verbatim += 1,
+                None => rewritten += 1,
+            }
+        }
+        assert!(verbatim > 1_000 && rewritten > 1_000, "{verbatim} {rewritten}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::query::Query;
 
 /// Checks a request, with `text` as working memory. An error is for the caller's developer.
 pub(crate) fn check(request: &ApiRequest, text: &mut String) -> Result<(), String> {
-    let query = Query::parse(&request.query)?;
+    let query = Query::parse(request.query())?;
     if query.required("auth_key")? != request.app.key {
         return Err(format!("auth_key is not the key of app {}", request.app.id));
     }
@@ -17,7 +17,7 @@ pub(crate) fn check(request: &ApiRequest, text: &mut String) -> Result<(), Strin
     check_time(query.required("auth_timestamp")?)?;
     check_signature(request, &query, text)?;
     // Last, so that only the bodies of those who know the secret are hashed.
-    check_body(&request.body, query.value("body_md5"))
+    check_body(request, query.value("body_md5"))
 }
 
 fn check_time(timestamp: &str) -> Result<(), String> {
@@ -37,8 +37,8 @@ fn check_time(timestamp: &str) -> Result<(), String> {
 fn check_signature(request: &ApiRequest, query: &Query<'_>, text: &mut String) -> Result<(), String> {
     let signature = query.signature()?;
     // Some libraries sign the path with its prefix, others the one that Pusher documents. Where there is no prefix, one look will do.
-    let spellings = [&request.path, &request.route];
-    let different = if request.path == request.route { 1 } else { 2 };
+    let spellings = [request.path(), request.route()];
+    let different = if request.prefix_length == 0 { 1 } else { 2 };
     for path in &spellings[..different] {
         write_text(request, path, query, text);
         if host::verify(&request.app.id, text.as_bytes(), signature) {
@@ -57,27 +57,20 @@ fn check_signature(request: &ApiRequest, query: &Query<'_>, text: &mut String) -
 /// Rebuilds what the caller signed: `METHOD\nPATH\nQUERY`, the query's values unescaped.
 fn write_text(request: &ApiRequest, path: &str, query: &Query<'_>, text: &mut String) {
     text.clear();
-    text.push_str(&request.method);
+    text.push_str(request.method());
     text.push('\n');
     text.push_str(path);
     text.push('\n');
-    for (index, (key, value)) in query.signed().enumerate() {
-        if index > 0 {
-            text.push('&');
-        }
-        text.push_str(key);
-        text.push('=');
-        text.push_str(value);
-    }
+    query.write_signed(text);
 }
 
 /// The digest may be left out where there is no body. One that is given has to be right in any case: some libraries
 /// send the digest of nothing.
-fn check_body(body: &[u8], digest: Option<&str>) -> Result<(), String> {
+fn check_body(request: &ApiRequest, digest: Option<&str>) -> Result<(), String> {
     match digest {
-        None if body.is_empty() => Ok(()),
+        None if request.body_length == 0 => Ok(()),
         None => Err("the request has a body, so the parameter body_md5 is needed".to_owned()),
-        Some(digest) if digest == host::md5(body) => Ok(()),
+        Some(digest) if host::body_md5_is(digest) => Ok(()),
         Some(_) => Err("body_md5 is not the MD5 of the body that arrived".to_owned()),
     }
 }
@@ -87,7 +80,7 @@ const TOLERANCE_MS: u64 = 600_000;
 
 #[cfg(test)]
 mod tests {
-    use jackfield_sdk::{ApiRequest, Auth, Verdict, double, host};
+    use jackfield_sdk::{ApiRequest, Auth, Verdict, double};
 
     use crate::tests::{app, plugin, refusal};
 
@@ -100,29 +93,37 @@ mod tests {
     /// The example of the Pusher documentation, at the time it was signed.
     fn golden() -> ApiRequest {
         double::set_unix_ms(NOW_MS);
-        ApiRequest {
+        let request = ApiRequest {
             app: app(),
-            remote_address: "127.0.0.1".to_owned(),
-            method: "POST".to_owned(),
-            path: "/apps/3/events".to_owned(),
-            route: "/apps/3/events".to_owned(),
-            query: QUERY.to_owned(),
-            headers: Vec::new(),
-            body: BODY.as_bytes().to_vec(),
+            line: format!("POST /apps/3/events?{QUERY}"),
+            ..double::api_request()
+        };
+        with_body(BODY, request)
+    }
+
+    /// The same with another query.
+    fn with_query(query: &str) -> ApiRequest {
+        ApiRequest {
+            line: format!("POST /apps/3/events?{query}"),
+            ..golden()
         }
     }
 
-    /// A request with this query (without `auth_signature`), rightly signed over `text`.
+    /// A request that comes with this body.
+    fn with_body(body: &str, request: ApiRequest) -> ApiRequest {
+        double::set_body(body.as_bytes());
+        ApiRequest {
+            body_length: body.len() as u64,
+            ..request
+        }
+    }
+
+    /// A request without a body, with this query (without `auth_signature`), rightly signed over `text`.
     fn signed(method: &str, query: &str, text: &str) -> ApiRequest {
         let request = golden();
         let signature = double::sign("3", format!("{method}\n/apps/3/events\n{text}").as_bytes());
-        let query = format!("{query}&auth_signature={signature}");
-        ApiRequest {
-            method: method.to_owned(),
-            query,
-            body: Vec::new(),
-            ..request
-        }
+        let line = format!("{method} /apps/3/events?{query}&auth_signature={signature}");
+        with_body("", ApiRequest { line, ..request })
     }
 
     fn ask(request: &ApiRequest) -> Verdict {
@@ -149,8 +150,8 @@ mod tests {
         ] {
             let mut request = signed("GET", auth, auth);
             let signature = double::sign("3", format!("GET\n{path}\n{auth}").as_bytes());
-            request.query = format!("{auth}&auth_signature={signature}");
-            "/a/b/apps/3/events".clone_into(&mut request.path);
+            request.line = format!("GET /a/b/apps/3/events?{auth}&auth_signature={signature}");
+            request.prefix_length = 4;
             let verdict = ask(&request);
             assert_eq!(verdict == Verdict::allow(), allowed, "{path}: {verdict:?}");
         }
@@ -161,7 +162,7 @@ mod tests {
         let mut shuffled: Vec<&str> = QUERY.split('&').collect();
         shuffled.reverse();
         let query = shuffled.join("&").replace("auth_key", "Auth_KEY");
-        assert_eq!(ask(&ApiRequest { query, ..golden() }), Verdict::allow());
+        assert_eq!(ask(&with_query(&query)), Verdict::allow());
     }
 
     #[test]
@@ -187,24 +188,17 @@ mod tests {
                 (seed >> 33) as usize,
                 b"0123456789abcdefghijklmnopqrstuvwxyz"[(seed >> 8) as usize % 36],
             );
-            let mut mutant = golden.clone();
+            let (mut line, mut body) = (golden.line.clone(), BODY.to_owned());
             let changed = match seed % 3 {
-                0 => {
-                    let at = at % mutant.body.len();
-                    std::mem::replace(&mut mutant.body[at], to) != to
-                }
-                1 => {
-                    let changed = replace(&mut mutant.path, at, to);
-                    mutant.route.clone_from(&mutant.path);
-                    changed
-                }
-                _ => replace(&mut mutant.query, at, to),
+                0 => replace(&mut body, at, to),
+                _ => replace(&mut line, at, to),
             };
             if changed {
+                let mutant = with_body(&body, ApiRequest { line, ..golden.clone() });
                 assert_ne!(plugin.api_request(&mutant), Verdict::allow(), "{mutant:?}");
             }
         }
-        assert_eq!(plugin.api_request(&golden), Verdict::allow());
+        assert_eq!(plugin.api_request(&with_body(BODY, golden)), Verdict::allow());
     }
 
     /// Puts another byte into a text of ASCII; says whether that changed it.
@@ -220,8 +214,7 @@ mod tests {
     fn a_plugin_answers_again_after_a_longer_question() {
         let mut plugin = plugin();
         let long = ApiRequest {
-            path: "/apps/3/events".repeat(50),
-            route: "/apps/3/events".repeat(50),
+            line: format!("POST {}?{QUERY}", "/apps/3/events".repeat(50)),
             ..golden()
         };
         refusal(plugin.api_request(&long));
@@ -234,71 +227,37 @@ mod tests {
             (
                 "method",
                 ApiRequest {
-                    method: "PUT".to_owned(),
+                    line: format!("PUT /apps/3/events?{QUERY}"),
                     ..golden()
                 },
             ),
             (
                 "path",
                 ApiRequest {
-                    path: "/apps/3/batch_events".to_owned(),
-                    route: "/apps/3/batch_events".to_owned(),
+                    line: format!("POST /apps/3/batch_events?{QUERY}"),
                     ..golden()
                 },
             ),
-            (
-                "added parameter",
-                ApiRequest {
-                    query: format!("{QUERY}&info=user_count"),
-                    ..golden()
-                },
-            ),
-            (
-                "timestamp",
-                ApiRequest {
-                    query: QUERY.replace("8179", "8178"),
-                    ..golden()
-                },
-            ),
-            (
-                "signature",
-                ApiRequest {
-                    query: QUERY.replace("=da45", "=da46"),
-                    ..golden()
-                },
-            ),
-            (
-                "digest",
-                ApiRequest {
-                    query: QUERY.replace("=ec36", "=ec37"),
-                    ..golden()
-                },
-            ),
+            ("added parameter", with_query(&format!("{QUERY}&info=user_count"))),
+            ("timestamp", with_query(&QUERY.replace("8179", "8178"))),
+            ("signature", with_query(&QUERY.replace("=da45", "=da46"))),
+            ("digest", with_query(&QUERY.replace("=ec36", "=ec37"))),
         ] {
             let message = refusal(ask(&request));
             assert!(message.contains("invalid signature: sign "), "{changed}: {message}");
             assert!(!message.contains("7ad3773142a6692b25b8"), "the secret: {message}");
         }
-        let message = refusal(ask(&ApiRequest {
-            body: BODY.replace("foo", "bar").into_bytes(),
-            ..golden()
-        }));
-        assert!(message.contains("body_md5 is not"), "{message}");
-        let message = refusal(ask(&ApiRequest {
-            body: Vec::new(),
-            ..golden()
-        }));
-        assert!(message.contains("body_md5 is not"), "{message}");
+        for body in [BODY.replace("foo", "bar").as_str(), ""] {
+            let message = refusal(ask(&with_body(body, golden())));
+            assert!(message.contains("body_md5 is not"), "{message}");
+        }
     }
 
     #[test]
     fn each_parameter_is_needed() {
         for name in ["auth_key", "auth_timestamp", "auth_version", "auth_signature"] {
             let kept: Vec<&str> = QUERY.split('&').filter(|pair| !pair.starts_with(name)).collect();
-            let message = refusal(ask(&ApiRequest {
-                query: kept.join("&"),
-                ..golden()
-            }));
+            let message = refusal(ask(&with_query(&kept.join("&"))));
             assert!(message.contains(&format!("{name} is missing")), "{message}");
         }
     }
@@ -334,7 +293,7 @@ mod tests {
         ] {
             let query = QUERY.replace(from, to);
             assert_ne!(query, QUERY, "{from} has to be there to be replaced");
-            let message = refusal(ask(&ApiRequest { query, ..golden() }));
+            let message = refusal(ask(&with_query(&query)));
             assert!(message.contains(said), "{from} -> {to}: {message}");
         }
     }
@@ -358,14 +317,11 @@ mod tests {
         let auth = "auth_key=278d425bdf160c739803&auth_timestamp=1353088179&auth_version=1.0";
         assert_eq!(ask(&signed("GET", auth, auth)), Verdict::allow());
 
-        let with_body = ApiRequest {
-            body: BODY.as_bytes().to_vec(),
-            ..signed("POST", auth, auth)
-        };
-        assert!(refusal(ask(&with_body)).contains("body_md5 is needed"));
+        let without_digest = with_body(BODY, signed("POST", auth, auth));
+        assert!(refusal(ask(&without_digest)).contains("body_md5 is needed"));
 
         // The Python library sends the digest of an empty body.
-        let of_nothing = format!("{auth}&body_md5={}", host::md5(b""));
+        let of_nothing = format!("{auth}&body_md5=d41d8cd98f00b204e9800998ecf8427e");
         assert_eq!(ask(&signed("GET", &of_nothing, &of_nothing)), Verdict::allow());
     }
 }

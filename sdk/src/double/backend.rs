@@ -80,6 +80,21 @@ pub(crate) mod handshake {
     }
 }
 
+pub(crate) mod body {
+    use md5::{Digest, Md5};
+
+    use super::HOST;
+    use crate::double::hex;
+
+    pub(crate) fn md5_is(digest: &str) -> bool {
+        HOST.with_borrow(|host| hex(&Md5::digest(&host.body)) == digest)
+    }
+
+    pub(crate) fn read() -> Vec<u8> {
+        HOST.with_borrow(|host| host.body.clone())
+    }
+}
+
 pub(crate) mod http {
     use super::HOST;
     use crate::host::{HttpError, HttpRequest, HttpResponse};
@@ -118,5 +133,53 @@ pub(crate) mod cluster {
 
     pub(crate) fn state(status: &Status) {
         HOST.with_borrow_mut(|host| host.cluster.states.push(status.clone()));
+    }
+}
+
+pub(crate) mod peers {
+    use super::HOST;
+    use crate::host::peers::Message;
+
+    pub(crate) fn deliver(messages: &[Message]) {
+        let told = messages
+            .iter()
+            .map(|message| (message.topic.clone(), message.frame.clone()));
+        HOST.with_borrow_mut(|host| host.cluster.delivered.extend(told));
+    }
+
+    pub(crate) fn failed(tickets: &[u64]) {
+        HOST.with_borrow_mut(|host| host.cluster.failed.extend_from_slice(tickets));
+    }
+
+    pub(crate) fn lost(topics: &[String]) {
+        HOST.with_borrow_mut(|host| host.cluster.lost.extend_from_slice(topics));
+    }
+}
+
+pub(crate) mod links {
+    use super::HOST;
+    use crate::host::links::{Broker, Outgoing};
+
+    /// Whatever it is asked, the double's link takes it.
+    #[expect(clippy::unnecessary_wraps, reason = "the host's function can fail")]
+    pub(crate) fn open(link: u32, broker: Broker, options: &str) -> Result<(), String> {
+        HOST.with_borrow_mut(|host| host.links.opened.push((link, broker, options.to_owned())));
+        Ok(())
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "the host's function can fail")]
+    pub(crate) fn publish(_link: u32, batch: &[Outgoing]) -> Result<(), String> {
+        HOST.with_borrow_mut(|host| host.links.published.extend_from_slice(batch));
+        Ok(())
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "the host's function can fail")]
+    pub(crate) fn follow(_link: u32, subjects: &[String]) -> Result<(), String> {
+        HOST.with_borrow_mut(|host| host.links.followed.extend_from_slice(subjects));
+        Ok(())
+    }
+
+    pub(crate) fn unfollow(_link: u32, subjects: &[String]) {
+        HOST.with_borrow_mut(|host| host.links.unfollowed.extend_from_slice(subjects));
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Result, anyhow};
 use bytes::Bytes;
 use jackfield_hub::doors::{
-    AdapterRequest, Answer, ApiRequest, Claim, Client, ClientEvent, DoorError, Envelope, Notice, Question, Rule,
+    AdapterNews, AdapterRequest, Answer, ApiRequest, Claim, Client, ClientEvent, Envelope, Notice, Question, Rule,
     SubscribeRequest, Traffic, Verdict,
 };
 use jackfield_hub::{App, Apps, ClientRule, Endpoint, Policy, Rules, Secret, Topic};
@@ -81,9 +81,9 @@ fn defaults(table: &Table<'_>, runtime: &tokio::runtime::Runtime) -> Result<()> 
     let frame = Bytes::from(vec![b'x'; 150]);
     let published = || {
         let envelope = Envelope {
-            topic: topic.clone(),
+            topic: Arc::clone(topic.text()),
             frame: frame.clone(),
-            ticket: 1,
+            ticket: Some(1),
         };
         let queued = adapter.submit(AdapterRequest::Publish(envelope)).is_ok();
         adapter.drive(&Ignored);
@@ -220,10 +220,11 @@ fn api_request(client: &Client) -> Result<ApiRequest> {
     Ok(ApiRequest {
         app: Arc::clone(&client.app),
         remote_address: "127.0.0.1".to_owned(),
-        method: "POST".to_owned(),
-        path: path.to_owned(),
-        route: path.to_owned(),
-        query: sign_api_request(credentials, "POST", path, &body, now),
+        line: format!(
+            "POST {path}?{}",
+            sign_api_request(credentials, "POST", path, &body, now)
+        ),
+        prefix_length: 0,
         headers: Vec::new(),
         body: Bytes::from(body),
     })
@@ -244,8 +245,5 @@ fn notice() -> Vec<Notice> {
 struct Ignored;
 
 impl Traffic for Ignored {
-    fn confirmed(&self, _tickets: &[u64]) {}
-    fn failed(&self, _tickets: &[u64], _error: &DoorError) {}
-    fn following(&self, _topics: &[String]) {}
-    fn state(&self, _degraded: Option<String>) {}
+    fn tell(&self, _told: AdapterNews) {}
 }

@@ -138,10 +138,8 @@ fn claims(stand: &Stand) -> Vec<Claim> {
     claims.push(Claim::ApiRequest(ApiRequest {
         app: Arc::clone(&client.app),
         remote_address: "::1".to_owned(),
-        method: "DELETE".to_owned(),
-        path: "/apps/1001/%2e%2e/events".to_owned(),
-        route: "/apps/1001/%2e%2e/events".to_owned(),
-        query: String::new(),
+        line: "DELETE /prefix/apps/1001/%2e%2e/events".to_owned(),
+        prefix_length: 7,
         headers: Vec::new(),
         body: Bytes::new(),
     }));

@@ -1,13 +1,14 @@
 //! What the auth door promises: shown by guests that answer as they are told.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use jackfield_hub::doors::{Claim, Client, DoorError, NamedMember, Permission, Refusal, SigninRequest, Verdict};
+use jackfield_protocol::signature::{Credentials, sign_api_request};
 use serde_json::json;
 
 use crate::harness::client::{Client as Socket, data};
-use crate::harness::http::DEVELOPMENT;
+use crate::harness::http::{DEVELOPMENT, Http};
 use crate::harness::server::Setup;
 use crate::harness::stand::{Layout, Stand, guest};
 
@@ -201,6 +202,80 @@ fn the_handshake_is_that_of_the_connection_in_question() {
     assert!(
         message.contains("origin: None") && !message.contains("session=1"),
         "{message}"
+    );
+}
+
+/// What the probe says to an order that comes as the query of a request with this body.
+fn says(stand: &Stand, order: &str, body: &[u8]) -> String {
+    match stand.ask(&stand.api_request(order, body)) {
+        Ok(Verdict::Refuse(Refusal { message, .. })) => message,
+        other => panic!("{order}: {other:?} says nothing"),
+    }
+}
+
+// wit/deps/host/host.wit: "the body of the HTTP request that the question is about; empty when it is about a connection."
+// wit/deps/host/host.wit: "Whether `digest` is the MD5 of the body, as 32 lower-case hexadecimal digits"
+#[test]
+fn the_body_is_that_of_the_request_in_question() {
+    let stand = chain(&[""]);
+    assert_eq!(says(&stand, "body", b"abc"), "abc");
+    assert_eq!(stand.says("body"), "", "not that of the question before");
+    // RFC 1321, appendix A.5.
+    let (abc, nothing) = ("900150983cd24fb0d6963f7d28e17f72", "d41d8cd98f00b204e9800998ecf8427e");
+    for (digest, body, wanted) in [
+        (abc, &b"abc"[..], "true"),
+        (abc, b"abd", "false"),
+        (&abc.to_uppercase(), b"abc", "false"),
+        (&abc[..31], b"abc", "false"),
+        ("", b"", "false"),
+        (nothing, b"", "true"),
+    ] {
+        assert_eq!(says(&stand, &format!("body-md5-is:{digest}"), body), wanted, "{digest}");
+    }
+    assert_eq!(stand.says(&format!("body-md5-is:{nothing}")), "true");
+}
+
+// wit/deps/host/host.wit: "It stays with the host, because most requests are decided without a look at it."
+#[test]
+fn a_body_may_be_larger_than_the_memory_of_the_plugin_that_judges_it() {
+    let given = super::given::at("auth")
+        .into_iter()
+        .find(|given| given.name == "auth-pusher");
+    let stand = given.expect("it is a default plugin").stand();
+    let body = vec![b'x'; 32 << 20];
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
+    let app = Credentials {
+        key: DEVELOPMENT.key,
+        secret: DEVELOPMENT.secret.as_bytes(),
+    };
+    let query = sign_api_request(app, "POST", "/apps/1001/events", &body, now.as_secs());
+    let allowed = Ok(Verdict::Allow(Permission::default()));
+    assert_eq!(stand.ask(&stand.api_request(&query, &body)), allowed);
+    assert_eq!(code(stand.ask(&stand.api_request(&query, &body[1..]))), 401);
+}
+
+// wit/deps/auth/auth.wit: "Method, path and query as HTTP writes them, percent-encoded: `POST /apps/1001/events?auth_key=…`."
+// wit/deps/auth/auth.wit: "How many bytes of the path, ASCII characters all of them, are such prefixes; behind them it begins with
+// `/apps/`." wit/deps/auth/auth.wit: "How many bytes the body has"
+#[tokio::test]
+async fn a_request_comes_as_it_was_sent() {
+    let server = Setup::default()
+        .guest("probe")
+        .file("probe.toml", GRANTS)
+        .under("/inside")
+        .config("[http_api]\nexternal_path_prefix = \"/outside\"\n[auth]\nchain = [\"probe\", \"auth-pusher\"]")
+        .start()
+        .await;
+    let mut http = Http::connect(server.port).await.expect("it listens");
+    let answer = http.post("/inside/apps/1001/events?request", "{}").await;
+    assert_eq!(
+        answer.expect("it answers").error(),
+        "POST /outside/inside/apps/1001/events?request, /apps/1001/events, 2 bytes"
+    );
+    let answer = http.get("/inside/apps/1001/channels?request").await;
+    assert_eq!(
+        answer.expect("it answers").error(),
+        "GET /outside/inside/apps/1001/channels?request, /apps/1001/channels, 0 bytes"
     );
 }
 

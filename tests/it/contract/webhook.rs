@@ -70,7 +70,7 @@ fn prepared(stand: &Stand, notices: &[Notice]) -> Vec<WebhookCall> {
 }
 
 // wit/deps/webhook/webhook.wit: "Called off the serving threads, for each endpoint of an app, with notices that it wants"
-// wit/deps/webhook/webhook.wit: "The request goes to `url` and nowhere else."
+// wit/deps/webhook/webhook.wit: "The request goes to the endpoint and nowhere else."
 fn who_wants_a_notice_gets_it(stand: &Stand, name: &str) {
     for (event, channel, wanted) in [
         ("channel_occupied", "room", &["all"][..]),
@@ -87,7 +87,8 @@ fn who_wants_a_notice_gets_it(stand: &Stand, name: &str) {
     }
 }
 
-// wit/deps/webhook/webhook.wit: "The host adds those that the operator gave the endpoint, unless the same name is here."
+// wit/deps/webhook/webhook.wit: "The host adds to it, unless the same name is here already" wit/deps/webhook/webhook.wit: "then
+// the headers that the operator gave the endpoint."
 fn the_operators_headers_come_along(stand: &Stand, name: &str) {
     for call in prepared(stand, &[notice("member_added", "room")]) {
         let values = |wanted: &str| -> Vec<&str> {
@@ -99,7 +100,7 @@ fn the_operators_headers_come_along(stand: &Stand, name: &str) {
         };
         let is_members = call.url.ends_with("/members");
         assert_eq!(values("authorization") == ["Bearer x"], is_members, "{name}: {call:?}");
-        assert!(values("content-type").len() <= 1, "{name}: {call:?}");
+        assert_eq!(values("content-type").len(), 1, "{name}: {call:?}");
         let signed = call.signature_header.as_deref() == Some("x-pusher-signature");
         assert!(!signed || values("x-pusher-signature").is_empty(), "{name}: {call:?}");
     }
@@ -218,4 +219,44 @@ fn a_plugin_may_leave_a_call_unsigned() {
             .all(|call| call.signature_header.as_deref() == Some("x-pusher-signature"))
     );
     assert!(unsigned.iter().all(|call| call.signature_header.is_none()));
+}
+
+/// The value of a header that is there once, or none.
+fn value<'a>(call: &'a WebhookCall, wanted: &str) -> Option<&'a str> {
+    let mut values = call
+        .headers
+        .iter()
+        .filter(|(name, _)| name.eq_ignore_ascii_case(wanted))
+        .map(|(_, value)| value.as_str());
+    let first = values.next();
+    assert_eq!(values.next(), None, "{call:?}");
+    first
+}
+
+// wit/deps/webhook/webhook.wit: "`content-type: application/json`; `x-jackfield-notices`, the ids of the notices with commas
+// between them; then the headers that the operator gave the endpoint."
+#[test]
+fn the_host_adds_what_every_receiver_needs() {
+    let (stand, ours) = (probe(), notice("member_added", "room"));
+    for call in prepared(&stand, &[ours.clone(), notice("member_removed", "room")]) {
+        assert_eq!(value(&call, "content-type"), Some("application/json"));
+        let ids = value(&call, "x-jackfield-notices");
+        assert_eq!(ids, Some("room-member_added,room-member_removed"));
+    }
+    for call in prepared(&stand, &[notice("member_added", "text"), ours]) {
+        assert_eq!(value(&call, "content-type"), Some("text/plain"), "the plugin's own");
+    }
+}
+
+// wit/deps/webhook/webhook.wit: "The name of a header in which the host puts the app's key. None: it is not told."
+#[test]
+fn a_plugin_says_where_the_key_goes() {
+    let stand = probe();
+    for (channel, wanted) in [("room", Some("app-key")), ("keyless", None)] {
+        let calls = prepared(&stand, &[notice("member_added", channel)]);
+        assert_eq!(calls.len(), 2);
+        for call in calls {
+            assert_eq!(value(&call, "x-pusher-key"), wanted, "{call:?}");
+        }
+    }
 }

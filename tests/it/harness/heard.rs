@@ -2,7 +2,8 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use jackfield_hub::doors::{DoorError, Traffic};
+use bytes::Bytes;
+use jackfield_hub::doors::{AdapterNews, Traffic};
 
 /// Listens to an adapter.
 #[derive(Default)]
@@ -14,6 +15,8 @@ pub(crate) struct Told {
     pub(crate) confirmed: Vec<u64>,
     pub(crate) failed: Vec<(u64, String)>,
     pub(crate) following: Vec<String>,
+    pub(crate) lost: Vec<String>,
+    pub(crate) received: Vec<(String, Bytes)>,
     /// None: up.
     pub(crate) states: Vec<Option<String>>,
 }
@@ -42,20 +45,18 @@ impl Told {
 }
 
 impl Traffic for Heard {
-    fn confirmed(&self, tickets: &[u64]) {
-        self.lock().confirmed.extend(tickets);
-    }
-
-    fn failed(&self, tickets: &[u64], error: &DoorError) {
-        let failed = tickets.iter().map(|&ticket| (ticket, error.to_string()));
-        self.lock().failed.extend(failed);
-    }
-
-    fn following(&self, topics: &[String]) {
-        self.lock().following.extend_from_slice(topics);
-    }
-
-    fn state(&self, degraded: Option<String>) {
-        self.lock().states.push(degraded);
+    fn tell(&self, told: AdapterNews) {
+        let mut kept = self.lock();
+        match told {
+            AdapterNews::Confirmed(tickets) => kept.confirmed.extend(tickets),
+            AdapterNews::Failed(tickets, error) => {
+                let failed = tickets.iter().map(|&ticket| (ticket, error.to_string()));
+                kept.failed.extend(failed);
+            }
+            AdapterNews::Following(topics) => kept.following.extend(topics),
+            AdapterNews::Lost(topics) => kept.lost.extend(topics),
+            AdapterNews::Received(messages) => kept.received.extend(messages),
+            AdapterNews::State(degraded) => kept.states.push(degraded),
+        }
     }
 }

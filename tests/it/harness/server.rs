@@ -13,7 +13,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::http::{DEVELOPMENT, Http, Keys, get};
-use super::wait::{LIMIT, until};
+use tokio::time::sleep;
+
+use super::wait::{GLANCE, LIMIT, until, within};
 
 /// What a server is to be started with. By default: the default plugins, development mode, no metrics.
 pub(crate) struct Setup {
@@ -68,6 +70,11 @@ impl Setup {
     /// Adds a plugin that only tests load, with the operator's file that lies beside it, if there is one.
     pub(crate) fn guest(self, name: &str) -> Self {
         self.plugin_from(&place("JACKFIELD_GUESTS"), name)
+    }
+
+    /// Adds one of the default plugins that are not in every folder, with its operator's file.
+    pub(crate) fn built(self, name: &str) -> Self {
+        self.plugin_from(&place("JACKFIELD_PLUGINS_BUILT"), name)
     }
 
     /// Takes a plugin away.
@@ -157,7 +164,7 @@ impl Setup {
     /// Starts a server that is expected to end by itself.
     pub(crate) async fn run_on(&self, port: u16) -> Ended {
         let mut server = self.spawn(port);
-        let status = server.ended().await;
+        let status = within(self.patience, "the server to end", server.end()).await;
         Ended {
             status,
             errors: server.errors(),
@@ -285,11 +292,16 @@ impl Server {
 
     /// Waits until the process has ended.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
-        let child = &mut self.child;
-        until("the server to end", async || {
-            child.try_wait().expect("its state is known")
-        })
-        .await
+        within(LIMIT, "the server to end", self.end()).await
+    }
+
+    async fn end(&mut self) -> ExitStatus {
+        loop {
+            if let Some(status) = self.child.try_wait().expect("its state is known") {
+                return status;
+            }
+            sleep(GLANCE).await;
+        }
     }
 
     /// Whether the process has not ended yet.

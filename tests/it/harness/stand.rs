@@ -11,7 +11,7 @@ use jackfield_hub::doors::{
     Adapter, AdapterRequest, Answer, ApiRequest, Claim, Client, Decision, DoorError, Envelope, Notice, Question, Rule,
     SubscribeRequest, Verdict, WebhookCall,
 };
-use jackfield_hub::{App, Apps as _, Endpoint, Policy, Secret, Topic};
+use jackfield_hub::{App, Apps as _, Endpoint, Policy, Secret};
 use jackfield_protocol::names::ChannelName;
 use jackfield_stores::AppTable;
 use jackfield_wasm::{PluginReport, Registry, Wanted};
@@ -172,10 +172,8 @@ impl Stand {
         Claim::ApiRequest(ApiRequest {
             app: Arc::clone(&self.client.app),
             remote_address: "127.0.0.1".to_owned(),
-            method: "POST".to_owned(),
-            path: format!("/apps/{}/events", DEVELOPMENT.id),
-            route: format!("/apps/{}/events", DEVELOPMENT.id),
-            query: query.to_owned(),
+            line: format!("POST /apps/{}/events?{query}", DEVELOPMENT.id),
+            prefix_length: 0,
             headers: Vec::new(),
             body: Bytes::copy_from_slice(body),
         })
@@ -259,13 +257,12 @@ pub(crate) fn envelope(channel: &str, ticket: u64) -> Envelope {
     Envelope {
         topic: topic(channel),
         frame: Bytes::from_static(b"{}"),
-        ticket,
+        ticket: Some(ticket),
     }
 }
 
-pub(crate) fn topic(channel: &str) -> Topic {
-    let channel = ChannelName::parse(channel).expect("a good name");
-    Topic::new(DEVELOPMENT.id, &channel)
+pub(crate) fn topic(channel: &str) -> Arc<str> {
+    format!("{}/{channel}", DEVELOPMENT.id).into()
 }
 
 /// A notice of the development app.

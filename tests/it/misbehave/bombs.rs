@@ -137,7 +137,7 @@ const ADAPTER: &str = r#"
   (core instance $guest (instantiate $guest))
   (alias core export $guest "memory" (core memory $memory))
   (alias core export $guest "realloc" (core func $realloc))
-  (type $envelope (record (field "topic" string) (field "frame" (list u8)) (field "ticket" u64)))
+  (type $envelope (record (field "topic" string) (field "frame" (list u8)) (field "ticket" (option u64))))
   (func $init (param "config" string) (result (result (error string)))
     (canon lift (core func $guest "well") (memory $memory) (realloc $realloc)))
   (func $start (param "node" string) (result (result (error string)))
@@ -150,7 +150,7 @@ const ADAPTER: &str = r#"
     (canon lift (core func $guest "unfollow") (memory $memory) (realloc $realloc)))
   (func $stop (canon lift (core func $guest "stop")))
   (component $bus
-    (type $record (record (field "topic" string) (field "frame" (list u8)) (field "ticket" u64)))
+    (type $record (record (field "topic" string) (field "frame" (list u8)) (field "ticket" (option u64))))
     (import "envelope-in" (type $in (eq $record)))
     (import "start-in" (func $start (param "node" string) (result (result (error string)))))
     (import "publish-in" (func $publish (param "batch" (list $in)) (result (result (error string)))))

@@ -63,10 +63,15 @@ impl Origin {
         self.recent.len() >= MAX_RECENT
     }
 
+    /// The next number.
+    pub(crate) fn number(&mut self) -> u64 {
+        self.counter += 1;
+        self.counter
+    }
+
     /// The next number, and what was before it on this topic.
     pub(crate) fn take(&mut self, topic: &Topic, at: Micros) -> Link {
-        self.counter += 1;
-        let sent = Sent { n: self.counter, at };
+        let sent = Sent { n: self.number(), at };
         let before = match self.recent.get_mut(topic.as_str()) {
             Some(recent) => std::mem::replace(recent, sent),
             None => {

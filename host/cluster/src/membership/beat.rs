@@ -13,7 +13,7 @@ impl Cluster {
     pub(crate) fn send_beats(&mut self) {
         let at = self.me.stamp();
         self.me.k += 1;
-        for bus in self.buses.usable() {
+        for bus in self.buses.speaking() {
             let beat = Beat {
                 name: self.me.name.to_string(),
                 k: self.me.k,

@@ -47,7 +47,7 @@ impl Cluster {
     /// To oneself: when it comes back, the link is proven.
     fn send_canaries(&mut self) {
         let inbox = self.me.inbox.clone();
-        for bus in self.buses.usable() {
+        for bus in self.buses.speaking() {
             self.send(bus, &inbox, Message::Canary);
         }
     }

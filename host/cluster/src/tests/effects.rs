@@ -8,7 +8,7 @@ impl World {
         match effect {
             Effect::Answer(ticket, answer) => self.answered(ticket, answer),
             Effect::Deliver(delivery) => self.deliver(at, &delivery),
-            Effect::Followed(topic) => self.welcome(at, &topic),
+            Effect::Followed(topic, _) => self.welcome(at, &topic),
             Effect::Close { topic, before, why } => self.close(at, &topic, before, why),
             Effect::MemberAdded(topic, user, _) => self.member(at, topic, user, true),
             Effect::MemberRemoved(topic, user) => self.member(at, topic, user, false),

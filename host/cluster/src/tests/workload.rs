@@ -163,7 +163,7 @@ impl World {
         self.tally.sockets += 1;
         self.say(|| format!("socket {number} at node {at} wants {topic}"));
         if first {
-            self.tell(at, Event::Occupied(&topic));
+            self.tell(at, Event::Occupied(&topic, number as u64));
         } else if welcomed.is_some() {
             self.join(number);
         }

@@ -9,7 +9,8 @@ use super::profile::{Profile, Swap};
 use super::random::Random;
 use super::workload::{Published, Socket};
 use crate::rules::Rules;
-use crate::{Announcement, BusId, Cluster, Effect, Event, Reach, Setup, Topic, User};
+use crate::{Announcement, BusId, Cluster, Effect, Event, Setup, Topic, User};
+use jackfield_hub::doors::Reach;
 
 pub(super) const MS: u64 = 1_000;
 pub(super) const SECOND: u64 = 1_000 * MS;

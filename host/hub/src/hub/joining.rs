@@ -2,14 +2,16 @@
 
 use std::sync::atomic::Ordering;
 
+use bytes::Bytes;
 use jackfield_protocol::names::ChannelKind;
 use jackfield_protocol::pusher::frames;
 use jackfield_protocol::websocket;
 
-use super::{Event, Hub, Later};
+use super::{Event, Hub};
 use crate::channel::{Joiner, State, Welcome};
-use crate::doors::{AdapterRequest, DoorError};
-use crate::presence::Came;
+use crate::cluster::News;
+use crate::doors::DoorError;
+use crate::presence;
 use crate::shard::{Job, Joined};
 use crate::topic::Topic;
 use crate::users::Place;
@@ -37,6 +39,8 @@ impl Hub {
     /// Takes somebody in. The shard hears of it by a [`Job::Joined`]: at once if the channel is followed, else when it is,
     /// and then this says true.
     pub(crate) fn enter(&self, topic: &Topic, joiner: Joiner, now_ms: u64) -> Result<bool, JoinError> {
+        self.now_ms.store(now_ms, Ordering::Relaxed);
+        let waits;
         loop {
             let channel = self.find_or_add(topic, now_ms);
             let mut state = channel.state.lock();
@@ -44,20 +48,23 @@ impl Hub {
                 continue;
             }
             check_room(&state, &joiner)?;
-            if !state.following && state.waiting.is_empty() {
-                self.adapter.submit(AdapterRequest::Follow(topic.clone()))?;
+            if state.total == 0 {
+                let number = self.occupations.fetch_add(1, Ordering::Relaxed) + 1;
+                self.cluster.submit(News::Occupied(topic.clone(), number))?;
+                state.occupation = number;
             }
             state.by_shard[joiner.place.shard] += 1;
             state.total += 1;
-            if state.following {
+            waits = !state.following;
+            if waits {
+                state.waiting.push(joiner);
+            } else {
                 self.admit(&mut state, topic, joiner, now_ms);
-                return Ok(false);
             }
-            state.waiting.push(joiner);
             break;
         }
         self.drive();
-        Ok(true)
+        Ok(waits)
     }
 
     /// Takes somebody out.
@@ -66,45 +73,31 @@ impl Hub {
             return;
         };
         let mut state = channel.state.lock();
+        self.now_ms.store(now_ms, Ordering::Relaxed);
         let waited = state.forget_waiting(leaver.place, leaver.ticket);
         state.by_shard[leaver.place.shard] -= 1;
         state.total -= 1;
         if let Some(user_id) = leaver.user_id.filter(|_| !waited)
-            && state.presence.leave(user_id, now_ms)
+            && state.presence.leave(user_id)
         {
-            self.tell_all(&state, topic, &frames::member_removed(topic.channel(), user_id));
-            self.later
-                .lock()
-                .push_back((now_ms, Later::Away(topic.clone(), user_id.to_owned())));
+            self.tell_cluster(News::Left(topic.clone(), user_id.into()));
         }
-        if state.counts && !waited {
-            self.count(&mut state, topic, now_ms);
+        if !waited {
+            self.tell_cluster(News::Counted(topic.clone(), state.subscribers()));
         }
         if state.total == 0 {
+            state.vacate();
+            self.tell_cluster(News::Vacated(topic.clone()));
             self.linger(&mut state, topic, now_ms);
         }
-    }
-
-    /// The adapter follows the channel: whoever waits comes in.
-    pub(super) fn welcome_waiting(&self, topic: &str) {
-        let now_ms = self.now_ms.load(Ordering::Relaxed);
-        let Some((topic, channel)) = self.find_with_topic(topic) else {
-            return;
-        };
-        let mut state = channel.state.lock();
-        state.following = true;
-        for joiner in std::mem::take(&mut state.waiting) {
-            self.admit(&mut state, &topic, joiner, now_ms);
-        }
+        drop(state);
+        self.drive();
     }
 
     /// The user has left a while ago: if they stayed away, the app's server is told.
-    pub(super) fn tell_if_gone(&self, topic: &Topic, user_id: &str, since_ms: u64) {
-        let Some(channel) = self.find(topic.as_str()) else {
-            return;
-        };
-        if channel.state.lock().presence.is_gone(user_id, since_ms) {
-            self.notices.member_removed(topic, user_id);
+    pub(super) fn tell_if_gone(&self, topic: &Topic, user: &str, since_ms: u64) {
+        if self.take_away(topic, user, Some(since_ms)) && self.cluster.owns(topic) {
+            self.notices.member_removed(topic, user);
         }
     }
 
@@ -117,35 +110,28 @@ impl Hub {
             };
             let mut state = channel.state.lock();
             if std::mem::take(&mut state.count_changed) {
-                self.count(&mut state, &topic, now_ms);
+                self.tell_count(&mut state, &topic, now_ms);
             }
         }
     }
 
     /// Somebody is in, from this moment on.
-    fn admit(&self, state: &mut State, topic: &Topic, joiner: Joiner, now_ms: u64) {
-        if !std::mem::replace(&mut state.announced, true) {
-            self.notices.occupied(topic);
-        }
+    pub(super) fn admit(&self, state: &mut State, topic: &Topic, joiner: Joiner, now_ms: u64) {
         if let Some(member) = &joiner.member {
             let came = state.presence.join(member);
-            if came != Came::Again {
+            if came.new {
                 let text = frames::member_added(topic.channel(), &member.user_id, member.user_info.as_deref());
-                let frame = websocket::text_frame(text.as_bytes());
                 // Pusher protocol, "Presence channel events": not to the one who has just come.
-                let except = Some(joiner.place.socket);
-                self.push_all(
-                    state,
-                    Event {
-                        topic: topic.clone(),
-                        frame,
-                        except,
-                        kept: None,
-                    },
-                );
+                let event = Event {
+                    topic: topic.clone(),
+                    frame: websocket::text_frame(text.as_bytes()),
+                    except: Some(joiner.place.socket),
+                    kept: false,
+                };
+                self.push_all(state, event);
             }
-            if came == Came::First {
-                self.notices.member_added(topic, &member.user_id);
+            if came.first_here {
+                self.tell_cluster(News::Joined(topic.clone(), presence::present(member)));
             }
         }
         let counted = !matches!(
@@ -161,9 +147,13 @@ impl Hub {
             topic: topic.clone(),
             welcome,
         }));
-        if state.counts {
-            self.count(state, topic, now_ms);
-        }
+        self.tell_cluster(News::Counted(topic.clone(), state.subscribers()));
+    }
+
+    /// What has happened and cannot be refused any more.
+    pub(super) fn tell_cluster(&self, news: News) {
+        // Those who leave and those who are in already are taken by any queue.
+        let _ = self.cluster.submit(news);
     }
 
     fn welcome(&self, state: &mut State, topic: &Topic, now_ms: u64) -> Welcome {
@@ -180,24 +170,30 @@ impl Hub {
     }
 
     /// Tells everybody how many they are: always in a small channel, at most every few seconds in a large one.
-    fn count(&self, state: &mut State, topic: &Topic, now_ms: u64) {
-        let count = state.subscribers();
-        if count > COUNTED_AT_ONCE && now_ms < state.count_told_ms + COUNT_PAUSE_MS {
+    pub(super) fn tell_count(&self, state: &mut State, topic: &Topic, now_ms: u64) {
+        if state.count > COUNTED_AT_ONCE && now_ms < state.count_told_ms + COUNT_PAUSE_MS {
             if !std::mem::replace(&mut state.count_changed, true) {
                 self.recount.lock().push(topic.clone());
             }
             return;
         }
         (state.count_told_ms, state.count_changed) = (now_ms, false);
-        self.tell_all(
-            state,
-            topic,
-            &frames::subscription_count(topic.channel(), u64::from(count)),
-        );
-        self.notices.subscription_count(topic, u64::from(count));
+        self.tell_all(state, topic, &frames::subscription_count(topic.channel(), state.count));
+        if state.count_owned {
+            self.notices.subscription_count(topic, state.count);
+        }
     }
 
-    fn tell_all(&self, state: &State, topic: &Topic, text: &str) {
+    /// Keeps an event in place of the channel's last one.
+    pub(super) fn keep(&self, topic: &Topic, frame: &Bytes) {
+        let Some(data) = websocket::text_of(frame).and_then(frames::data_of) else {
+            return;
+        };
+        let now_ms = self.now_ms.load(Ordering::Relaxed);
+        self.cache.lock().put(topic, frame.clone(), data.into(), now_ms);
+    }
+
+    pub(super) fn tell_all(&self, state: &State, topic: &Topic, text: &str) {
         let frame = websocket::text_frame(text.as_bytes());
         self.push_all(
             state,
@@ -205,7 +201,7 @@ impl Hub {
                 topic: topic.clone(),
                 frame,
                 except: None,
-                kept: None,
+                kept: false,
             },
         );
     }
@@ -222,5 +218,5 @@ fn check_room(state: &State, joiner: &Joiner) -> Result<(), JoinError> {
 }
 
 /// Pusher documents, "Subscription count events": above 100 subscribers at most one per 5 s.
-const COUNTED_AT_ONCE: u32 = 100;
+const COUNTED_AT_ONCE: u64 = 100;
 const COUNT_PAUSE_MS: u64 = 5_000;

@@ -1,13 +1,14 @@
 //! What the HTTP API and signed-in users ask of the hub.
 
-use jackfield_protocol::close::Close;
-use jackfield_protocol::names::ChannelName;
-use jackfield_protocol::pusher::frames::{self, Watched};
-use jackfield_protocol::websocket;
+use std::collections::HashMap;
+use std::sync::Arc;
 
-use super::Hub;
+use jackfield_protocol::names::{ChannelKind, ChannelName};
+
+use super::{Hub, PublishError};
 use crate::cache::Cached;
-use crate::shard::Job;
+use crate::cluster::{News, Signed, Watch};
+use crate::command::Command;
 use crate::topic::Topic;
 use crate::users::Place;
 
@@ -21,48 +22,53 @@ pub struct Occupancy {
 }
 
 impl Hub {
-    /// The occupied channels of an app.
+    /// The occupied channels of an app, on all instances.
     pub fn channels(&self, app: &str) -> Vec<(ChannelName, Occupancy)> {
-        let mut channels = Vec::new();
+        let mut subscriptions: HashMap<Topic, u64> = HashMap::new();
+        for (topic, count) in self.cluster.channels_elsewhere(app) {
+            if let Some(topic) = Topic::parse(&topic) {
+                subscriptions.insert(topic, count);
+            }
+        }
         for stripe in &self.stripes {
             for (topic, channel) in stripe.read().iter().filter(|(topic, _)| topic.app() == app) {
-                let state = channel.state.lock();
-                if state.subscribers() > 0 {
-                    let occupancy = Occupancy {
-                        subscriptions: state.subscribers().into(),
-                        users: state.presence.len() as u64,
-                    };
-                    channels.push((topic.channel().clone(), occupancy));
+                let here = channel.state.lock().subscribers();
+                if here > 0 {
+                    *subscriptions.entry(topic.clone()).or_default() += u64::from(here);
                 }
             }
         }
-        channels
+        let occupancy = |(topic, subscriptions): (Topic, u64)| {
+            let users = if topic.channel().kind() == ChannelKind::Presence {
+                self.cluster.elsewhere(&topic).members.len() as u64
+            } else {
+                0
+            };
+            (topic.channel().clone(), Occupancy { subscriptions, users })
+        };
+        subscriptions.into_iter().map(occupancy).collect()
     }
 
-    /// How many channels there are, of all apps, those just left included.
+    /// How many channels there are here, of all apps, those just left included.
     pub fn channel_count(&self) -> usize {
         self.stripes.iter().map(|stripe| stripe.read().len()).sum()
     }
 
-    /// How many are in a channel.
+    /// How many are in a channel, on all instances.
     pub fn occupancy(&self, topic: &Topic) -> Occupancy {
-        let Some(channel) = self.find(topic.as_str()) else {
-            return Occupancy::default();
-        };
-        let state = channel.state.lock();
+        let here = self.find(topic.as_str());
+        let here = here.map_or(0, |channel| u64::from(channel.state.lock().subscribers()));
+        let elsewhere = self.cluster.elsewhere(topic);
         Occupancy {
-            subscriptions: state.subscribers().into(),
-            users: state.presence.len() as u64,
+            subscriptions: here + elsewhere.subscribers,
+            users: elsewhere.members.len() as u64,
         }
     }
 
-    /// The users in a presence channel.
-    pub fn members(&self, topic: &Topic) -> Vec<String> {
-        let Some(channel) = self.find(topic.as_str()) else {
-            return Vec::new();
-        };
-        let state = channel.state.lock();
-        state.presence.members().map(|(id, _)| id.to_owned()).collect()
+    /// The users in a presence channel, on all instances.
+    pub fn members(&self, topic: &Topic) -> Vec<Arc<str>> {
+        let members = self.cluster.elsewhere(topic).members;
+        members.into_iter().map(|member| member.user).collect()
     }
 
     /// The last event of a cache channel.
@@ -70,46 +76,41 @@ impl Hub {
         self.cache.lock().get(topic, now_ms)
     }
 
-    /// Notes that a user is on this connection. Gives the texts that tell the user about the watchlist.
-    pub fn sign_in(&self, app: &str, user: &str, place: Place, watchlist: &[String]) -> Option<String> {
-        let changed = self.users.sign_in(app, user, place, watchlist);
-        self.tell_watchers(&changed.watchers, &Watched::Online(&[user]));
-        let state = [Watched::Online(&changed.online), Watched::Offline(&changed.offline)];
-        let told: Vec<_> = state.into_iter().filter(|watched| !is_empty(watched)).collect();
-        (!told.is_empty()).then(|| frames::watchlist_events(&told))
+    /// Notes that a user is on this connection. The connection is told about the watchlist in a moment, and from then on.
+    pub fn sign_in(&self, who: Signed, place: Place, list: Vec<String>) {
+        let app = Arc::clone(&who.app);
+        if self.users.sign_in(&who.app, &who.user, place) {
+            self.tell_cluster(News::SignedIn(who));
+        }
+        self.tell_cluster(News::Watch(Watch { place, app, list }));
+        self.drive();
     }
 
     /// Forgets what a connection watched for until it signed in once more.
-    pub fn unwatch(&self, app: &str, place: Place, watchlist: &[String]) {
-        self.users.unwatch(app, place, watchlist);
+    pub fn unwatch(&self, watch: Watch) {
+        self.tell_cluster(News::Unwatch(watch));
     }
 
     /// Notes that a user's connection is gone.
-    pub fn sign_out(&self, app: &str, user: &str, place: Place, watchlist: &[String]) {
-        let watchers = self.users.sign_out(app, user, place, watchlist);
-        self.tell_watchers(&watchers, &Watched::Offline(&[user]));
+    pub fn sign_out(&self, who: Signed, place: Place, list: Vec<String>) {
+        let app = Arc::clone(&who.app);
+        self.tell_cluster(News::Unwatch(Watch { place, app, list }));
+        if self.users.sign_out(&who.app, &who.user, place) {
+            self.tell_cluster(News::SignedOut(who));
+        }
+        self.drive();
     }
 
-    /// Closes all connections of a user.
-    pub fn terminate(&self, app: &str, user: &str) {
-        for place in self.users.connections(app, user) {
-            self.shards[place.shard].push(Job::Close(place, Close::Unauthorized));
+    /// Closes all connections of a user, on all instances.
+    ///
+    /// # Errors
+    /// [`PublishError::Unavailable`]: other instances cannot be told.
+    pub fn terminate(&self, app: &str, user: &str) -> Result<(), PublishError> {
+        if let Some(reason) = self.health().degraded {
+            return Err(PublishError::Unavailable(reason));
         }
-    }
-
-    fn tell_watchers(&self, watchers: &[Place], event: &Watched<'_, &str>) {
-        if watchers.is_empty() {
-            return;
-        }
-        let frame = websocket::text_frame(frames::watchlist_events(std::slice::from_ref(event)).as_bytes());
-        for place in watchers {
-            self.shards[place.shard].push(Job::Tell(*place, frame.clone()));
-        }
-    }
-}
-
-fn is_empty<Id>(watched: &Watched<'_, Id>) -> bool {
-    match watched {
-        Watched::Online(ids) | Watched::Offline(ids) => ids.is_empty(),
+        self.command(Command::Terminate { app, user });
+        self.drive();
+        Ok(())
     }
 }

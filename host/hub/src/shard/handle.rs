@@ -30,6 +30,8 @@ pub enum Job {
     Tell(Place, Bytes),
     /// End one connection.
     Close(Place, Close),
+    /// End the connections of a channel's subscribers.
+    CloseAll(Topic, Close),
 }
 
 /// Somebody who has come into a channel.

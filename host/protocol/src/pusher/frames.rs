@@ -160,6 +160,15 @@ pub fn event(channel: &ChannelName, event: &str, data: &str) -> String {
     Frame::new(event, data.len()).channel(channel).text(data)
 }
 
+/// The publisher's data in a text that [`event`] made.
+pub fn data_of(text: &str) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Text {
+        data: String,
+    }
+    serde_json::from_str(text).ok().map(|Text { data }| data)
+}
+
 /// An event from another client. `data` keeps the JSON type in which it came (Pusher protocol, "Client events").
 ///
 /// `user_id` is what the server knows of the sender, on presence channels only: never the sender's own claim.

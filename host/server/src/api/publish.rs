@@ -1,7 +1,6 @@
 //! `POST /apps/{id}/events` and `/batch_events`: 200 means that local fan-out is queued and that the adapter confirmed.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -89,7 +88,7 @@ async fn several(shared: &Arc<Shared>, id: &str, request: Request) -> Result<Str
 fn event(topic: &Topic, name: &str, data: &str, except: Option<SocketId>) -> Event {
     let text = frames::event(topic.channel(), name, data);
     // Pusher documents, "Cache channels": triggers with a socket id, in batches and to several channels are kept too.
-    let kept = topic.channel().is_cache().then(|| data.into());
+    let kept = topic.channel().is_cache();
     Event {
         topic: topic.clone(),
         frame: websocket::text_frame(text.as_bytes()),
@@ -99,23 +98,15 @@ fn event(topic: &Topic, name: &str, data: &str, except: Option<SocketId>) -> Eve
 }
 
 async fn publish(shared: &Arc<Shared>, pass: &Pass, events: Vec<Event>) -> Result<(), Response> {
-    let receipt = shared.hub.publish(pass, events, shared.now_ms());
+    let receipt = shared.hub.publish(pass, events);
     let mut receipt = receipt.map_err(|error| unpublished(&error))?;
-    if let Some(settled) = receipt.settled() {
-        return settled.map_err(|error| unpublished(&error));
-    }
-    match tokio::time::timeout(CONFIRMATION_WAIT, receipt.confirmed()).await {
-        Ok(settled) => settled.map_err(|error| unpublished(&error)),
-        Err(_) => Err(refuse_for_now(StatusCode::SERVICE_UNAVAILABLE, UNKNOWN, 1_000)),
-    }
+    let settled = match receipt.settled() {
+        Some(settled) => settled,
+        None => receipt.confirmed().await,
+    };
+    settled.map_err(|error| unpublished(&error))
 }
 
-fn unpublished(error: &PublishError) -> Response {
+pub(super) fn unpublished(error: &PublishError) -> Response {
     refuse_for_now(StatusCode::SERVICE_UNAVAILABLE, &error.to_string(), 1_000)
 }
-
-const UNKNOWN: &str = "the adapter did not confirm in time: delivered on this instance, unknown on others; a retry may \
-                       deliver twice";
-
-/// How long a publisher waits for the adapter.
-const CONFIRMATION_WAIT: Duration = Duration::from_secs(2);

@@ -10,6 +10,7 @@ use jackfield_protocol::names::{ChannelKind, ChannelName, UserId};
 use jackfield_protocol::pusher::api::answers::{self, Cache, Counts};
 use jackfield_protocol::pusher::api::{ChannelQuery, ChannelsQuery, check_users_of};
 
+use super::publish::unpublished;
 use super::{Call, authorize, refused, small_body, wrong};
 use crate::http::{PathParts, json_response, refuse};
 use crate::shared::Shared;
@@ -28,7 +29,7 @@ pub(super) async fn channels(
         let counted = channels
             .iter()
             .map(|(channel, occupancy)| (channel, known(channel, *occupancy).asked_for(query.info)));
-        answers::channels(counted)
+        Ok(answers::channels(counted))
     });
     asked.await
 }
@@ -57,11 +58,11 @@ pub(super) async fn channel(
             None => Cache::Unasked,
         };
         let counts = known(topic.channel(), occupancy).asked_for(query.info);
-        answers::channel(&answers::Channel {
+        Ok(answers::channel(&answers::Channel {
             occupied: occupancy.subscriptions > 0,
             counts,
             cache,
-        })
+        }))
     });
     asked.await
 }
@@ -79,7 +80,7 @@ pub(super) async fn users(
     };
     let asked = ask(&shared, &id, request, read, |_, topic| {
         let members = shared.hub.members(&topic);
-        answers::users(members.iter().map(String::as_str))
+        Ok(answers::users(members.iter().map(|user| &**user)))
     });
     asked.await
 }
@@ -92,8 +93,9 @@ pub(super) async fn terminate(
 ) -> Response {
     let read = |_: &Call| UserId::parse(&user).map_err(|error| refuse(StatusCode::BAD_REQUEST, &error.to_string()));
     let asked = ask(&shared, &id, request, read, |app, user| {
-        shared.hub.terminate(&app.id, user.as_str());
-        answers::DONE.to_owned()
+        let told = shared.hub.terminate(&app.id, user.as_str());
+        told.map(|()| answers::DONE.to_owned())
+            .map_err(|error| unpublished(&error))
     });
     asked.await
 }
@@ -109,7 +111,7 @@ async fn ask<Q>(
     id: &str,
     request: Request,
     read: impl FnOnce(&Call) -> Result<Q, Response>,
-    answer: impl FnOnce(&App, Q) -> String,
+    answer: impl FnOnce(&App, Q) -> Result<String, Response>,
 ) -> Response {
     let outcome = async {
         let call = authorize(shared, id, request, small_body).await?;
@@ -121,7 +123,7 @@ async fn ask<Q>(
             .wait()
             .await
             .map_err(refused)?;
-        Ok(answer(&app, question))
+        answer(&app, question)
     };
     match outcome.await {
         Ok(body) => json_response(StatusCode::OK, &body),

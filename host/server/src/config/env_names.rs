@@ -29,9 +29,37 @@ pub(super) const ENV_NAMES: &[(&str, &str, Set)] = &[
         Ok(())
     }),
     ("ADAPTER_DRIVER", "adapter.driver", |raw, text| {
-        raw.adapter.driver = text.to_owned();
+        raw.adapter.driver = Some(text.to_owned());
         Ok(())
     }),
+    ("REDIS_URL", "adapter.redis.url", |raw, text| {
+        let section = raw.adapter.mean("redis", "REDIS_URL");
+        section.retain(|key, _| !matches!(key.as_str(), "redis_pub_options" | "redis_sub_options" | "sentinels"));
+        section.insert("url".to_owned(), text.into());
+        Ok(())
+    }),
+    ("REDIS_CLUSTER_NODES", "adapter.redis-cluster.nodes", |raw, text| {
+        let section = raw.adapter.mean("redis-cluster", "REDIS_CLUSTER_NODES");
+        section.insert("nodes".to_owned(), texts(text));
+        Ok(())
+    }),
+    ("NATS_URL", "adapter.nats.servers", |raw, text| {
+        let section = raw.adapter.mean("nats", "NATS_URL");
+        section.insert("servers".to_owned(), texts(text));
+        Ok(())
+    }),
+    ("NATS_SERVERS", "adapter.nats.servers", |raw, text| {
+        let section = raw.adapter.mean("nats", "NATS_SERVERS");
+        section.insert("servers".to_owned(), texts(text));
+        Ok(())
+    }),
+    ("NATS_USERNAME", "adapter.nats.username", |raw, text| {
+        nats(raw, "username", text)
+    }),
+    ("NATS_PASSWORD", "adapter.nats.password", |raw, text| {
+        nats(raw, "password", text)
+    }),
+    ("NATS_TOKEN", "adapter.nats.token", |raw, text| nats(raw, "token", text)),
     ("INSTANCE_PROCESS_ID", "instance.process_id", |raw, text| {
         raw.instance.process_id = Some(text.to_owned());
         Ok(())
@@ -58,6 +86,19 @@ pub(super) fn apply(raw: &mut RawConfig, lookup: impl Fn(&str) -> Option<String>
         }
     }
     Ok(())
+}
+
+/// One key of the section for NATS.
+fn nats(raw: &mut RawConfig, key: &str, text: &str) -> Result<(), String> {
+    let section = raw.adapter.sections.entry("nats".to_owned()).or_default();
+    section.insert(key.to_owned(), text.into());
+    Ok(())
+}
+
+/// Separated by commas, as a section holds them.
+fn texts(text: &str) -> serde_json::Value {
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    parts.collect()
 }
 
 fn port(text: &str) -> Result<u16, String> {

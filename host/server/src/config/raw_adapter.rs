@@ -1,4 +1,6 @@
 //! The section `adapter`: which driver, and one section per driver, whose names are not known here.
+//!
+//! Without a driver the environment decides: whoever sets `REDIS_URL` or `NATS_URL` and nothing else wants that broker.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,21 +15,72 @@ use super::mistakes::nearest;
 pub(super) type Section = serde_json::Map<String, serde_json::Value>;
 
 /// The section as written. Read by hand, because serde's `flatten` forgets in which line a mistake is.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct RawAdapter {
     /// The plugin `adapter-DRIVER.wasm`, or `DRIVER.wasm`.
-    pub(super) driver: String,
+    pub(super) driver: Option<String>,
+    /// The driver that the environment speaks of, and the variable that does.
+    pub(super) meant: Option<(&'static str, &'static str)>,
     /// One section per driver, handed to its plugin.
     pub(super) sections: BTreeMap<String, Section>,
 }
 
-impl Default for RawAdapter {
-    fn default() -> Self {
-        Self {
-            driver: "local".to_owned(),
-            sections: BTreeMap::new(),
+/// Which adapter it is, why, and what it is handed.
+#[derive(Debug)]
+pub(super) struct Choice {
+    pub(super) driver: String,
+    pub(super) because: &'static str,
+    pub(super) sections: BTreeMap<String, Section>,
+}
+
+impl RawAdapter {
+    /// A broker by its address, from the environment: it stands in place of all addresses of the file.
+    pub(super) fn mean(&mut self, driver: &'static str, variable: &'static str) -> &mut Section {
+        self.meant.get_or_insert((driver, variable));
+        self.sections.entry(driver.to_owned()).or_default()
+    }
+
+    /// What is meant by it all.
+    pub(super) fn choose(self) -> Choice {
+        let mut sections = self.sections;
+        let (mut driver, because) = match (self.driver, self.meant) {
+            (Some(driver), _) => (driver, "adapter.driver"),
+            (None, Some((driver, variable))) => (driver.to_owned(), variable),
+            (None, None) => ("local".to_owned(), "nothing else is configured"),
+        };
+        // Two keys of other Pusher servers: a cluster is also a mode of `redis`, and its section may be called `cluster`.
+        if let Some(section) = sections.get_mut("redis") {
+            let clustered = section.remove("cluster_mode") == Some(true.into());
+            if clustered && driver == "redis" {
+                let cluster = clustered_section(section);
+                CLUSTER.clone_into(&mut driver);
+                sections.insert(driver.clone(), cluster);
+            }
+        }
+        if driver == CLUSTER
+            && let Some(section) = sections.remove("cluster")
+        {
+            sections.entry(driver.clone()).or_insert(section);
+        }
+        Choice {
+            driver,
+            because,
+            sections,
         }
     }
+}
+
+/// A section of `redis` as one of `redis-cluster`: its servers are the nodes.
+fn clustered_section(redis: &Section) -> Section {
+    let mut cluster = redis.clone();
+    let mut nodes: Vec<serde_json::Value> = cluster.remove("url").into_iter().collect();
+    for key in ["redis_pub_options", "redis_sub_options"] {
+        let server = cluster.remove(key);
+        let url = server.as_ref().and_then(|server| server.get("url")).cloned();
+        nodes.extend(url.filter(|url| !nodes.contains(url)));
+    }
+    cluster.entry("nodes").or_insert(nodes.into());
+    cluster
 }
 
 impl<'de> Deserialize<'de> for RawAdapter {
@@ -50,7 +103,7 @@ impl<'de> Visitor<'de> for Whole {
         let mut raw = RawAdapter::default();
         while let Some(key) = map.next_key::<String>()? {
             if key == DRIVER {
-                raw.driver = map.next_value()?;
+                raw.driver = Some(map.next_value()?);
             } else {
                 let section = map.next_value_seed(OfDriver(&key))?;
                 raw.sections.insert(key, section);
@@ -88,3 +141,5 @@ impl<'de> Visitor<'de> for OfDriver<'_> {
 }
 
 const DRIVER: &str = "driver";
+
+const CLUSTER: &str = "redis-cluster";

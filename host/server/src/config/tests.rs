@@ -65,6 +65,61 @@ fn the_environment_wins_over_the_file() {
     );
 }
 
+// The guides: a broker's address alone chooses the adapter; a driver that is named wins.
+#[test]
+fn the_address_of_a_broker_chooses_the_adapter() {
+    let chosen = |text: &str, env: &[(&str, &str)]| {
+        let config = load("toml", &format!("{text}{APP}"), env).expect("good");
+        let section = config
+            .doors
+            .configs
+            .get(&format!("adapter-{}", config.doors.adapter))
+            .cloned();
+        (
+            config.doors.adapter,
+            config.doors.adapter_because,
+            section.unwrap_or_default(),
+        )
+    };
+    let (driver, because, section) = chosen("", &[("REDIS_URL", "redis://h:1")]);
+    assert_eq!(
+        (driver.as_str(), because, section.as_str()),
+        ("redis", "REDIS_URL", r#"{"url":"redis://h:1"}"#)
+    );
+    let (driver, _, section) = chosen("", &[("NATS_URL", "nats://a, nats://b"), ("NATS_TOKEN", "t")]);
+    assert_eq!(
+        (driver.as_str(), section.as_str()),
+        ("nats", r#"{"servers":["nats://a","nats://b"],"token":"t"}"#)
+    );
+    let (driver, because, _) = chosen("", &[("REDIS_URL", "redis://h:1"), ("ADAPTER_DRIVER", "local")]);
+    assert_eq!((driver.as_str(), because), ("local", "adapter.driver"));
+    assert_eq!(chosen("", &[]).0, "local");
+    let file = "[adapter]\ndriver = \"redis\"\n[adapter.redis.redis_pub_options]\nurl = \"redis://old\"\n";
+    assert_eq!(
+        chosen(file, &[("REDIS_URL", "redis://new")]).2,
+        r#"{"url":"redis://new"}"#
+    );
+}
+
+#[test]
+fn a_cluster_goes_by_three_names() {
+    let config = |text: &str| load("toml", &format!("{text}\n{APP}"), &[]).expect("good");
+    for text in [
+        "[adapter]\ndriver = \"redis-cluster\"\nredis-cluster.nodes = [\"redis://h\"]",
+        "[adapter]\ndriver = \"redis-cluster\"\ncluster.nodes = [\"redis://h\"]",
+        "[adapter]\ndriver = \"redis\"\nredis = { cluster_mode = true, url = \"redis://h\" }",
+    ] {
+        let config = config(text);
+        assert_eq!(config.doors.adapter, "redis-cluster", "{text}");
+        assert_eq!(
+            config.doors.configs["adapter-redis-cluster"],
+            r#"{"nodes":["redis://h"]}"#
+        );
+    }
+    let single = config("[adapter]\ndriver = \"redis\"\nredis = { cluster_mode = false, prefix = \"p:\" }");
+    assert_eq!(single.doors.configs["adapter-redis"], r#"{"prefix":"p:"}"#);
+}
+
 #[test]
 fn mistakes_are_named() {
     let app = |rest: &str| format!("{APP}{rest}");

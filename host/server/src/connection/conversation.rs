@@ -10,8 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use jackfield_hub::cluster::Watch;
 use jackfield_hub::doors::{Answer, Claim, Refusal};
-use jackfield_hub::{Event, Grant, JoinError, Pass, Toll, Topic};
+use jackfield_hub::{Event, Grant, JoinError, Pass, PublishError, Toll, Topic};
 use jackfield_protocol::close::Close;
 use jackfield_protocol::names::ChannelName;
 use jackfield_protocol::pusher::frames;
@@ -307,20 +308,23 @@ impl Conversation {
         let (hub, app) = (&self.event_loop.shared.hub, &connection.client.app.id);
         let before = connection.session.borrow().user().map(|user| user.watchlist.clone());
         let told = connection.session.borrow_mut().signed_in(signin);
-        let mut texts = match told {
+        let texts = match told {
             Ok(texts) => texts,
             Err(refusal) => return connection.say(&self.event_loop, &refusal),
         };
-        if let Some(watchlist) = before {
-            hub.unwatch(app, connection.place(), &watchlist);
-        }
-        connection.note_expiry(grant.permission.expires_in_ms, Permitted::Signin);
-        if let Some(user) = connection.session.borrow().user() {
-            texts.extend(hub.sign_in(app, &user.id, connection.place(), &user.watchlist));
-        }
         for text in texts {
             connection.say(&self.event_loop, &text);
         }
+        let place = connection.place();
+        if let Some(list) = before {
+            let app = Arc::clone(app);
+            hub.unwatch(Watch { place, app, list });
+        }
+        connection.note_expiry(grant.permission.expires_in_ms, Permitted::Signin);
+        if let Some(user) = connection.session.borrow().user() {
+            hub.sign_in(connection.signed(&user.id), place, user.watchlist.clone());
+        }
+        self.event_loop.take_turn();
     }
 
     fn publish(&self, event: &ClientEvent, pass: &Pass) {
@@ -339,14 +343,19 @@ impl Conversation {
             topic: topic.clone(),
             frame,
             except,
-            kept: None,
+            kept: false,
         };
-        // A client event has no answer, so nobody waits for the adapter's confirmation.
-        match hub.publish(pass, vec![published], self.event_loop.shared.now_ms()) {
-            Ok(_) => hub.notice_client_event(&topic, event, sender),
-            Err(error) => self
-                .connection
-                .say(&self.event_loop, &frames::error(&error.to_string(), None)),
+        // A client event has no answer, so nobody waits for the confirmation; a refusal is there at once.
+        let refused = match hub.publish(pass, vec![published]) {
+            Ok(mut receipt) => receipt.settled().and_then(Result::err),
+            Err(error) => Some(error),
+        };
+        match refused {
+            None | Some(PublishError::Unknown(_)) => hub.notice_client_event(&topic, event, sender),
+            Some(error) => {
+                let text = frames::error(&error.to_string(), None);
+                self.connection.say(&self.event_loop, &text);
+            }
         }
     }
 

@@ -37,28 +37,29 @@ impl Adapter for Probe {
         Ok(())
     }
 
-    fn publish(&mut self, batch: &[Envelope]) -> Result<(), String> {
+    fn publish(&mut self, batch: Vec<Envelope>) -> Result<(), String> {
         self.journal.push(format!("publish {}", batch.len()));
         cluster::confirmed(&std::mem::take(&mut self.later));
         for envelope in batch {
+            let tickets = envelope.ticket.as_slice();
             match order(&envelope.topic) {
-                "later" => self.later.push(envelope.ticket),
+                "later" => self.later.extend(envelope.ticket),
                 "silent" => {}
                 "trap" => {
-                    cluster::confirmed(&[envelope.ticket]);
+                    cluster::confirmed(tickets);
                     panic!("ordered to trap");
                 }
                 "loop" => spin(),
                 "error" => return Err("ordered to fail".to_owned()),
                 "report" => {
-                    cluster::confirmed(&[envelope.ticket]);
+                    cluster::confirmed(tickets);
                     cluster::degraded(&self.journal.join(", "));
                 }
                 "digest" => {
                     self.journal.push(host::md5(&envelope.frame));
-                    cluster::confirmed(&[envelope.ticket]);
+                    cluster::confirmed(tickets);
                 }
-                _ => cluster::confirmed(&[envelope.ticket]),
+                _ => cluster::confirmed(tickets),
             }
         }
         Ok(())
@@ -114,9 +115,9 @@ mod tests {
         let envelope = Envelope {
             topic: topic.to_owned(),
             frame: b"{}".to_vec(),
-            ticket,
+            ticket: Some(ticket),
         };
-        (probe.publish(&[envelope]), take_cluster().confirmed)
+        (probe.publish(vec![envelope]), take_cluster().confirmed)
     }
 
     #[test]

@@ -49,7 +49,11 @@ impl Auth for Probe {
     }
 
     fn api_request(&mut self, request: &ApiRequest) -> Verdict {
-        self.obey(&request.query)
+        if request.query() == "request" {
+            let (line, route, bytes) = (&request.line, request.route(), request.body_length);
+            return Verdict::refuse(SAYS, format!("{line}, {route}, {bytes} bytes"));
+        }
+        self.obey(request.query())
     }
 }
 
@@ -113,6 +117,8 @@ fn use_host(way: &str, argument: &str) -> Option<String> {
             host::verify(app, message.as_bytes(), signature).to_string()
         }
         "clock" => format!("{} {} {}", host::monotonic_us(), host::unix_ms(), host::monotonic_us()),
+        "body" => String::from_utf8_lossy(&host::body()).into_owned(),
+        "body-md5-is" => host::body_md5_is(argument).to_string(),
         "handshake" => format!("{:?}", host::handshake()),
         "count" => {
             host::count(argument, 1);

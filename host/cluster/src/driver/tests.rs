@@ -1,33 +1,47 @@
-//! The hub and its shards together, over an adapter that does what the test says.
+//! A hub, its shards and the cluster together, over an adapter that does what the test says.
 
 mod channels;
 mod members;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
+use jackfield_hub::doors::{
+    Adapter, AdapterNews, AdapterRequest, Answer, Authorizer, Claim, Client, Decision, DoorError, Limiter, Notice,
+    NoticeQueue, Permission, Question, Reach, Traffic, Verdict,
+};
+use jackfield_hub::{
+    App, Apps, Endpoint, Event, Gate, Grant, Hub, JoinError, Joined, Late, OutboxLimits, Pass, Policy, PublishError,
+    Secret, Shard, ShardHandle, Subscribe, Toll, Topic,
+};
 use jackfield_protocol::names::{ChannelKind, ChannelName, SocketId};
-use jackfield_protocol::pusher::session::Member;
+use jackfield_protocol::pusher::{frames, session::Member};
+use jackfield_protocol::websocket;
 use parking_lot::Mutex;
 
-use super::{Event, HOLD_MS, Hub, JoinError, PublishError};
-use crate::doors::{
-    Adapter, AdapterRequest, Answer, Authorizer, Claim, Client, Decision, DoorError, Limiter, Notice, NoticeQueue,
-    Permission, Question, Traffic, Verdict,
-};
-use crate::shard::{Joined, Late, Shard, ShardHandle, Subscribe};
-use crate::{App, Apps, Endpoint, Gate, Grant, OutboxLimits, Pass, Policy, Secret, Toll, Topic};
+use super::Driver;
+use crate::Setup;
 
 /// Confirms everything, or nothing while `silent`; keeps what it was asked.
 #[derive(Default)]
 struct Line {
     silent: AtomicBool,
+    /// What is to be told of it next.
+    state: Mutex<Option<Option<String>>>,
     queue: Mutex<Vec<AdapterRequest>>,
     asked: Mutex<Vec<String>>,
 }
 
 impl Adapter for Line {
+    fn reach(&self) -> Reach {
+        Reach::Alone
+    }
+
+    fn check(&self) -> Result<(), DoorError> {
+        Ok(())
+    }
+
     fn submit(&self, request: AdapterRequest) -> Result<(), DoorError> {
         self.queue.lock().push(request);
         Ok(())
@@ -37,17 +51,37 @@ impl Adapter for Line {
         if self.silent.load(Ordering::Relaxed) {
             return;
         }
-        traffic.state(None);
+        if let Some(state) = self.state.lock().take() {
+            traffic.tell(AdapterNews::State(state));
+        }
         for request in std::mem::take(&mut *self.queue.lock()) {
             match request {
-                AdapterRequest::Publish(envelope) => traffic.confirmed(&[envelope.ticket]),
-                AdapterRequest::Follow(topic) => {
-                    self.asked.lock().push(format!("follow {}", topic.as_str()));
-                    traffic.following(&[topic.as_str().to_owned()]);
+                AdapterRequest::Publish(envelope) => {
+                    traffic.tell(AdapterNews::Confirmed(envelope.ticket.into_iter().collect()));
                 }
-                AdapterRequest::Unfollow(topic) => self.asked.lock().push(format!("unfollow {}", topic.as_str())),
+                AdapterRequest::Follow(topics) => {
+                    let topics: Vec<String> = topics.iter().map(|topic| (**topic).to_owned()).collect();
+                    self.note("follow", &topics);
+                    traffic.tell(AdapterNews::Following(topics));
+                }
+                AdapterRequest::Unfollow(topics) => {
+                    let topics: Vec<String> = topics.iter().map(|topic| (**topic).to_owned()).collect();
+                    self.note("unfollow", &topics);
+                }
             }
         }
+    }
+
+    fn on_news(&self, _wake: Box<dyn Fn() + Send + Sync>) {}
+}
+
+impl Line {
+    /// Channels alone: the cluster's own topics are its own affair.
+    fn note(&self, what: &str, topics: &[String]) {
+        let channels = topics.iter().filter(|topic| !topic.starts_with('/'));
+        self.asked
+            .lock()
+            .extend(channels.map(|topic| format!("{what} {topic}")));
     }
 }
 
@@ -107,6 +141,7 @@ struct House {
     client: Arc<Client>,
     tickets: u32,
     now_ms: u64,
+    clock_us: Arc<AtomicU64>,
 }
 
 impl House {
@@ -126,9 +161,14 @@ impl House {
             ..Policy::default()
         };
         let app = Arc::new(App::new("1", "key", Secret::new("s"), policy));
+        *line.state.lock() = Some(None);
+        let clock_us = Arc::new(AtomicU64::new(1));
+        let clock = Arc::clone(&clock_us);
+        let setup = Setup::new("node", 1, 1);
+        let driver = Driver::new(&setup, Arc::clone(&line) as _, move || clock.load(Ordering::Relaxed));
         let hub = Hub::new(
             handles,
-            Arc::clone(&line) as _,
+            driver,
             Arc::clone(&notices) as _,
             Arc::new(OneApp(Arc::clone(&app))),
             "node".to_owned(),
@@ -155,6 +195,16 @@ impl House {
             client: Arc::new(client),
             tickets: 0,
             now_ms: 0,
+            clock_us,
+        }
+    }
+
+    /// It is so late now; what was due in between was done in its time.
+    fn at(&mut self, now_ms: u64) {
+        while self.now_ms < now_ms {
+            self.now_ms = now_ms.min(self.now_ms + 500);
+            self.clock_us.store(1 + self.now_ms * 1_000, Ordering::Relaxed);
+            self.hub.sweep(self.now_ms);
         }
     }
 
@@ -201,14 +251,21 @@ impl House {
 
     fn publish(&self, channel: &str, text: &'static str, except: Option<u32>) -> Result<bool, PublishError> {
         let except = except.map(|id| SocketId { high: id, low: id });
+        let kept = topic(channel).channel().is_cache();
+        let frame = if kept {
+            let text = frames::event(topic(channel).channel(), "e", text);
+            websocket::text_frame(text.as_bytes())
+        } else {
+            Bytes::from_static(text.as_bytes())
+        };
         let event = Event {
             topic: topic(channel),
-            frame: Bytes::from_static(text.as_bytes()),
+            frame,
             except,
-            kept: topic(channel).channel().is_cache().then(|| text.into()),
+            kept,
         };
-        let mut receipt = self.hub.publish(&self.pass(), vec![event], self.now_ms)?;
-        Ok(receipt.settled().is_some())
+        let mut receipt = self.hub.publish(&self.pass(), vec![event])?;
+        receipt.settled().map_or(Ok(false), |settled| settled.map(|()| true))
     }
 
     /// Takes a turn of a shard and says what waits for one of its sockets.
@@ -234,7 +291,7 @@ fn welcome(joined: &Joined) -> Vec<Bytes> {
         told.push(joined.welcome.text.clone().into());
     }
     match &joined.welcome.cached {
-        Some(Some(cached)) => told.push(cached.frame.clone()),
+        Some(Some(cached)) => told.push(cached.data.to_string().into()),
         Some(None) => told.push(Bytes::from_static(b"miss")),
         None => {}
     }
@@ -244,3 +301,6 @@ fn welcome(joined: &Joined) -> Vec<Bytes> {
 fn topic(channel: &str) -> Topic {
     Topic::new("1", &ChannelName::parse(channel).expect("a good name"))
 }
+
+/// Pusher documents, "Webhooks": whoever comes back within 3 s was never away. The cluster looks once a second.
+const HOLD_MS: u64 = 3_000;

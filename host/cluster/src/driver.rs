@@ -1,0 +1,366 @@
+//! What stands around the state machine: a queue in front of it, the adapters behind it, and the time.
+//!
+//! Whoever has put something into the queue works it off, unless another thread is at it already: so a lone publish costs no
+//! hand-over, and a rush of them shares calls of the adapter. What the cluster wants done is done at once and in order, before
+//! it hears of the next thing.
+
+mod effects;
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use jackfield_hub::Topic as ChannelTopic;
+use jackfield_hub::cluster::{self as hub, Elsewhere, News, Present, Told};
+use jackfield_hub::doors::{Adapter, AdapterNews, DoorError, Reach, Traffic};
+use parking_lot::Mutex;
+
+use crate::{BusId, Cluster, Effect, Event, Micros, Publication, Setup, Stats, Topic, User};
+
+/// The cluster for a hub, over an adapter.
+pub struct Driver {
+    /// Taken with `try_lock` by those who drive: who does not get it leaves the work to who has it.
+    core: Mutex<Core>,
+    queue: Mutex<VecDeque<Item>>,
+    adapter: Arc<dyn Adapter>,
+    clock: Box<dyn Fn() -> Micros + Send + Sync>,
+    /// When there is something to do even if nothing happens, and what wakes those who sleep until then.
+    wake: AtomicU64,
+    wake_up: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    gone: AtomicBool,
+}
+
+struct Core {
+    cluster: Cluster,
+    /// Goes back and forth with the queue: no allocation in the long run.
+    items: VecDeque<Item>,
+    /// Empty between two events.
+    effects: Vec<Effect>,
+    /// Why the adapter cannot reach its broker; none when it can.
+    down: Option<String>,
+    /// What the adapter said when it could not send something.
+    failure: Option<String>,
+    /// Another node uses this one's name.
+    refused: Option<String>,
+}
+
+/// What waits to be told.
+enum Item {
+    News(News),
+    Adapter(AdapterNews),
+    Leave,
+}
+
+impl Driver {
+    /// A node over this adapter. The clock gives microseconds and never goes back.
+    pub fn new(
+        setup: &Setup,
+        adapter: Arc<dyn Adapter>,
+        clock: impl Fn() -> Micros + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        let mut core = Core {
+            cluster: Cluster::new(setup),
+            items: VecDeque::new(),
+            effects: Vec::new(),
+            down: Some("the adapter has not started".to_owned()),
+            failure: None,
+            refused: None,
+        };
+        let now = clock();
+        let (cluster, effects) = (&mut core.cluster, &mut core.effects);
+        cluster.handle(Event::Attach(BUS, adapter.reach()), now, effects);
+        // Hubs hear each other's commands as long as they live.
+        cluster.handle(Event::Occupied(&Topic::new(COMMANDS), 0), now, effects);
+        Arc::new(Self {
+            core: Mutex::new(core),
+            queue: Mutex::default(),
+            adapter,
+            clock: Box::new(clock),
+            wake: AtomicU64::new(0),
+            wake_up: OnceLock::new(),
+            gone: AtomicBool::new(false),
+        })
+    }
+
+    /// What the adapter's own threads are to call when something has come: it lets the hub drive. Told once.
+    pub fn on_news(&self, drive: impl Fn() + Send + Sync + 'static) {
+        self.adapter.on_news(Box::new(drive));
+    }
+
+    /// What to call, perhaps within [`Cluster::drive`](hub::Cluster::drive), when somebody is to drive soon who has nothing else to
+    /// do: more waits than one thread should work off, or something is due earlier than it was. Told once.
+    pub fn on_due(&self, wake_up: impl Fn() + Send + Sync + 'static) {
+        // There is one hub for the life of a cluster.
+        let _ = self.wake_up.set(Box::new(wake_up));
+    }
+
+    /// How long nothing is due, if nothing happens.
+    pub fn idle(&self) -> Duration {
+        let wait = self.wake.load(Ordering::Relaxed).saturating_sub((self.clock)());
+        Duration::from_micros(wait)
+    }
+
+    /// Tells the others that this node is about to end; its sockets are closed.
+    pub fn leave(&self) {
+        self.queue.lock().push_back(Item::Leave);
+        self.ring();
+    }
+
+    /// Why this node must not run: another one uses its name and goes on doing so.
+    pub fn refused(&self) -> Option<String> {
+        self.core.lock().refused.clone()
+    }
+
+    /// Whether the others have been told.
+    pub fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Relaxed)
+    }
+
+    /// Whether there is anybody else to reach.
+    pub fn reach(&self) -> Reach {
+        self.adapter.reach()
+    }
+
+    /// What was counted.
+    pub fn stats(&self) -> Stats {
+        self.core.lock().cluster.stats().clone()
+    }
+
+    /// How many other instances are alive, as far as this one knows.
+    pub fn peers(&self) -> usize {
+        self.core.lock().cluster.peers().count()
+    }
+
+    fn ring(&self) {
+        if let Some(wake_up) = self.wake_up.get() {
+            wake_up();
+        }
+    }
+
+    fn push(&self, item: Item) {
+        self.queue.lock().push_back(item);
+    }
+
+    fn work(&self, core: &mut Core, told: &dyn Told) {
+        for _ in 0..ROUNDS {
+            let mut idle = true;
+            let mut items = std::mem::take(&mut core.items);
+            std::mem::swap(&mut *self.queue.lock(), &mut items);
+            for item in items.drain(..) {
+                idle = false;
+                self.tell(core, item, told);
+            }
+            core.items = items;
+            if core.cluster.wake() <= (self.clock)() {
+                idle = false;
+                self.handle(core, Event::Wake, told);
+            }
+            self.adapter.drive(&Line(self));
+            if idle && self.queue.lock().is_empty() {
+                break;
+            }
+        }
+        let wake = core.cluster.wake();
+        if wake < self.wake.swap(wake, Ordering::Relaxed) {
+            self.ring();
+        }
+    }
+
+    fn handle(&self, core: &mut Core, event: Event<'_>, told: &dyn Told) {
+        let mut effects = std::mem::take(&mut core.effects);
+        core.cluster.handle(event, (self.clock)(), &mut effects);
+        for effect in effects.drain(..) {
+            self.carry_out(core, effect, told);
+        }
+        core.effects = effects;
+    }
+
+    fn tell(&self, core: &mut Core, item: Item, told: &dyn Told) {
+        match item {
+            Item::News(news) => self.tell_news(core, news, told),
+            Item::Adapter(news) => self.tell_adapters(core, news, told),
+            Item::Leave => self.handle(core, Event::Leave, told),
+        }
+    }
+
+    fn tell_adapters(&self, core: &mut Core, news: AdapterNews, told: &dyn Told) {
+        match news {
+            AdapterNews::Confirmed(tickets) => {
+                for ticket in tickets {
+                    self.handle(core, Event::Confirmed(BUS, ticket), told);
+                }
+            }
+            AdapterNews::Failed(tickets, why) => {
+                core.failure = Some(why.to_string());
+                for ticket in tickets {
+                    self.handle(core, Event::Failed(BUS, ticket), told);
+                }
+                core.failure = None;
+            }
+            AdapterNews::Following(topics) => {
+                for topic in topics {
+                    self.handle(core, Event::Following(BUS, &topic), told);
+                }
+            }
+            AdapterNews::Lost(topics) => {
+                for topic in topics {
+                    self.handle(core, Event::Lost(BUS, &topic), told);
+                }
+            }
+            AdapterNews::Received(messages) => {
+                for (topic, bytes) in messages {
+                    let topic = &topic;
+                    self.handle(core, Event::Message { bus: BUS, topic, bytes }, told);
+                }
+            }
+            AdapterNews::State(down) => {
+                core.down = down;
+                let event = match &core.down {
+                    None => Event::LinkUp(BUS),
+                    Some(_) => Event::LinkDown(BUS),
+                };
+                self.handle(core, event, told);
+            }
+        }
+    }
+
+    fn tell_news(&self, core: &mut Core, news: News, told: &dyn Told) {
+        match news {
+            News::Publish(event, ticket) => {
+                let publication = Publication {
+                    topic: shared(&event.topic),
+                    frame: event.frame,
+                    flags: if event.kept { KEPT } else { 0 },
+                    except: event.except.map(|id| u64::from(id.high) << 32 | u64::from(id.low)),
+                    ticket,
+                };
+                self.handle(core, Event::Publish(publication), told);
+            }
+            News::Command(frame) => {
+                let publication = Publication {
+                    topic: Topic::new(COMMANDS),
+                    frame,
+                    flags: 0,
+                    except: None,
+                    ticket: None,
+                };
+                self.handle(core, Event::Publish(publication), told);
+            }
+            News::Occupied(topic, number) => self.handle(core, Event::Occupied(&shared(&topic), number), told),
+            News::Vacated(topic) => self.handle(core, Event::Vacated(&shared(&topic)), told),
+            News::Counted(topic, count) => self.handle(core, Event::Counted(&shared(&topic), count), told),
+            News::Joined(topic, Present { user, info }) => {
+                self.handle(core, Event::Joined(&shared(&topic), &user, info), told);
+            }
+            News::Left(topic, user) => self.handle(core, Event::Left(&shared(&topic), &user), told),
+            News::SignedIn(who) => {
+                self.handle(
+                    core,
+                    Event::Joined(&Topic::from(who.app), &who.user, Bytes::new()),
+                    told,
+                );
+            }
+            News::SignedOut(who) => self.handle(core, Event::Left(&Topic::from(who.app), &who.user), told),
+            News::Watch(watch) => {
+                let app = Topic::from(Arc::clone(&watch.app));
+                let online: Vec<bool> = watch
+                    .list
+                    .iter()
+                    .map(|user| core.cluster.has_member(&app, user))
+                    .collect();
+                told.watching(watch, &online);
+            }
+            News::Unwatch(watch) => told.unwatch(&watch),
+        }
+    }
+}
+
+impl hub::Cluster for Driver {
+    fn submit(&self, news: News) -> Result<(), DoorError> {
+        let refusable = matches!(news, News::Publish(..) | News::Occupied(..) | News::Command(_));
+        if refusable {
+            self.adapter.check()?;
+        }
+        let mut queue = self.queue.lock();
+        if refusable && queue.len() >= QUEUE {
+            return Err(DoorError::Busy { door: "adapter" });
+        }
+        queue.push_back(Item::News(news));
+        Ok(())
+    }
+
+    fn drive(&self, hub: &dyn Told) {
+        if let Some(mut core) = self.core.try_lock() {
+            self.work(&mut core, hub);
+            drop(core);
+            // Whoever queued since the last look found the cluster taken and went away.
+            if !self.queue.lock().is_empty() {
+                self.ring();
+            }
+        }
+    }
+
+    fn elsewhere(&self, topic: &ChannelTopic) -> Elsewhere {
+        let (core, topic) = (self.core.lock(), shared(topic));
+        Elsewhere {
+            subscribers: core.cluster.count_elsewhere(&topic),
+            members: members(&core.cluster, &topic),
+        }
+    }
+
+    fn channels_elsewhere(&self, app: &str) -> Vec<(String, u64)> {
+        let core = self.core.lock();
+        let of_app = |topic: &&Topic| {
+            let rest = topic.as_str().strip_prefix(app);
+            rest.is_some_and(|rest| rest.starts_with('/'))
+        };
+        let counted = |topic: &Topic| {
+            let count = core.cluster.count_elsewhere(topic);
+            (count > 0).then(|| (topic.as_str().to_owned(), count))
+        };
+        core.cluster.occupied().filter(of_app).filter_map(counted).collect()
+    }
+
+    fn owns(&self, topic: &ChannelTopic) -> bool {
+        self.core.lock().cluster.owns(&shared(topic))
+    }
+}
+
+/// Where the adapter tells: into the queue, because it does so while the cluster is taken.
+struct Line<'a>(&'a Driver);
+
+impl Traffic for Line<'_> {
+    fn tell(&self, told: AdapterNews) {
+        self.0.push(Item::Adapter(told));
+    }
+}
+
+/// A channel's topic as the cluster knows it: the same text.
+fn shared(topic: &ChannelTopic) -> Topic {
+    Topic::from(Arc::clone(topic.text()))
+}
+
+fn members(cluster: &Cluster, topic: &Topic) -> Vec<Present> {
+    let present = |(user, info): (User, Bytes)| Present { user, info };
+    cluster.members(topic).into_iter().map(present).collect()
+}
+
+/// The adapter's place among buses.
+const BUS: BusId = BusId(0);
+
+/// The topic by which hubs tell each other; every hub follows it. No app's id begins with a slash.
+const COMMANDS: &str = "/commands";
+
+/// A bit of a publish's flags: a cache channel is to keep it.
+const KEPT: u8 = 1;
+
+/// What may wait for the cluster before publishers are refused.
+const QUEUE: usize = 65_536;
+
+/// So often a thread that has come with something of its own looks for more; then another one goes on.
+const ROUNDS: usize = 64;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,145 @@
+//! What the cluster wants done, done: by the hub or by the adapter.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use jackfield_hub::PublishError;
+use jackfield_hub::cluster::{Delivery, Health, Present, Signed, Told};
+use jackfield_hub::doors::{AdapterNews, AdapterRequest, Envelope};
+use jackfield_protocol::names::SocketId;
+
+use super::{COMMANDS, Core, Driver, Item, KEPT, members};
+use crate::{Announcement, Answer, Degraded, Effect, NodeId, Refused, State, Topic, User};
+
+impl Driver {
+    pub(super) fn carry_out(&self, core: &mut Core, effect: Effect, told: &dyn Told) {
+        match effect {
+            Effect::Publish {
+                topic, bytes, ticket, ..
+            } => self.ask(AdapterRequest::Publish(Envelope {
+                topic: Arc::clone(topic.text()),
+                frame: bytes,
+                ticket,
+            })),
+            Effect::Follow(_, topics) => self.ask(AdapterRequest::Follow(texts(&topics))),
+            Effect::Unfollow(_, topics) => self.ask(AdapterRequest::Unfollow(texts(&topics))),
+            Effect::Answer(ticket, answer) => told.answered(ticket, core.outcome(answer)),
+            Effect::Deliver(delivery) => deliver(&delivery, told),
+            Effect::Followed(topic, number) => {
+                let members = if is_presence(&topic) {
+                    members(&core.cluster, &topic)
+                } else {
+                    Vec::new()
+                };
+                told.followed(topic.as_str(), number, members);
+            }
+            Effect::Close { topic, .. } => told.close(topic.as_str()),
+            Effect::MemberAdded(topic, user, info) => match signed(&topic, &user) {
+                Some(who) => told.online(&who, true),
+                None => told.member_added(topic.as_str(), &Present { user, info }, core.cluster.owns(&topic)),
+            },
+            Effect::MemberRemoved(topic, user) => match signed(&topic, &user) {
+                Some(who) => told.online(&who, false),
+                None => told.member_removed(topic.as_str(), &user),
+            },
+            Effect::Count(topic, total) => told.counted(topic.as_str(), total, core.cluster.owns(&topic)),
+            Effect::Announce(it) => told.announce(it.topic.as_str(), it.occupied, id_of(&it)),
+            Effect::State(state) => told.health(core.health(&state)),
+            Effect::NameTaken(node) => {
+                core.refuse(node);
+                told.health(core.health(&State::default()));
+            }
+            Effect::Gone => self.gone.store(true, Ordering::Relaxed),
+        }
+    }
+
+    fn ask(&self, request: AdapterRequest) {
+        let ticket = match &request {
+            AdapterRequest::Publish(envelope) => envelope.ticket,
+            AdapterRequest::Follow(_) | AdapterRequest::Unfollow(_) => None,
+        };
+        // What nobody waits for is said again, or found missing, by the cluster's own rules.
+        if let Err(error) = self.adapter.submit(request)
+            && let Some(ticket) = ticket
+        {
+            self.push(Item::Adapter(AdapterNews::Failed(vec![ticket], error)));
+        }
+    }
+}
+
+impl Core {
+    fn outcome(&self, answer: Answer) -> Result<(), PublishError> {
+        let refused = match answer {
+            Answer::Confirmed => return Ok(()),
+            Answer::Unknown => {
+                let late = || "it was not confirmed in time".to_owned();
+                return Err(PublishError::Unknown(self.failure.clone().unwrap_or_else(late)));
+            }
+            Answer::Refused(refused) => refused,
+        };
+        Err(match (refused, &self.down) {
+            (Refused::Overloaded, _) => PublishError::Overloaded,
+            (Refused::NoLink | Refused::NotOpen, Some(reason)) => PublishError::Unavailable(reason.clone()),
+            (refused, _) => PublishError::Unavailable(refused.to_string()),
+        })
+    }
+
+    fn refuse(&mut self, node: NodeId) {
+        let reason = format!("another instance, {node}, uses this one's name, and goes on doing so");
+        tracing::error!(reason, "this instance may not join the cluster");
+        self.refused = Some(reason);
+    }
+
+    fn health(&self, state: &State) -> Health {
+        let degraded = match (&state.degraded, &self.down) {
+            (Some(Degraded::NoLink), Some(reason)) => Some(reason.clone()),
+            (Some(degraded), _) => Some(degraded.to_string()),
+            (None, _) if !state.open => Some(Refused::NotOpen.to_string()),
+            (None, _) => None,
+        };
+        Health {
+            open: state.open,
+            complete: state.complete,
+            degraded: self.refused.clone().or(degraded),
+        }
+    }
+}
+
+fn deliver(delivery: &crate::Delivery, told: &dyn Told) {
+    let topic = delivery.topic.as_str();
+    if topic == COMMANDS {
+        return told.command(&delivery.frame);
+    }
+    told.deliver(Delivery {
+        topic,
+        frame: delivery.frame.clone(),
+        except: delivery.except.map(|id| SocketId {
+            high: (id >> 32) as u32,
+            low: id as u32,
+        }),
+        kept: delivery.flags & KEPT != 0,
+    });
+}
+
+fn texts(topics: &[Topic]) -> Vec<Arc<str>> {
+    topics.iter().map(|topic| Arc::clone(topic.text())).collect()
+}
+
+/// A topic without a channel stands for an app; its members are the users who are signed in.
+fn signed(topic: &Topic, user: &User) -> Option<Signed> {
+    let app = !topic.as_str().contains('/');
+    app.then(|| Signed {
+        app: Arc::clone(topic.text()),
+        user: Arc::clone(user),
+    })
+}
+
+fn is_presence(topic: &Topic) -> bool {
+    let channel = topic.as_str().split_once('/');
+    channel.is_some_and(|(_, channel)| channel.starts_with("presence-"))
+}
+
+/// The same at every node, and for no other transition.
+fn id_of(it: &Announcement) -> String {
+    format!("{:016x}-{}", it.series, it.k)
+}

@@ -1,0 +1,219 @@
+//! What the cluster tells, carried out.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use jackfield_protocol::close::Close;
+use jackfield_protocol::names::ChannelKind;
+use jackfield_protocol::pusher::frames::{self, Watched};
+use jackfield_protocol::websocket;
+
+use super::{Event, Hub, Later, PublishError};
+use crate::cluster::{Delivery, Health, Present, Signed, Told, Watch};
+use crate::command::Command;
+use crate::shard::Job;
+use crate::topic::Topic;
+
+impl Told for Hub {
+    fn answered(&self, ticket: u64, outcome: Result<(), PublishError>) {
+        self.tickets.settle(&[ticket], &outcome);
+    }
+
+    fn deliver(&self, delivery: Delivery<'_>) {
+        let Some((topic, channel)) = self.find_with_topic(delivery.topic) else {
+            return;
+        };
+        let mut state = channel.state.lock();
+        if delivery.kept {
+            self.keep(&topic, &delivery.frame);
+            state.missed = false;
+        }
+        let event = Event {
+            topic,
+            frame: delivery.frame,
+            except: delivery.except,
+            kept: false,
+        };
+        self.push_all(&state, event);
+    }
+
+    fn command(&self, command: &[u8]) {
+        match Command::decode(command) {
+            Some(Command::Terminate { app, user }) => {
+                for place in self.users.connections(app, user) {
+                    self.shards[place.shard].push(Job::Close(place, Close::Unauthorized));
+                }
+            }
+            Some(Command::Keep { topic, frame }) => self.keep_for_later(topic, frame),
+            None => {}
+        }
+    }
+
+    fn followed(&self, topic: &str, number: u64, members: Vec<Present>) {
+        let now_ms = self.now_ms.load(Ordering::Relaxed);
+        let Some((topic, channel)) = self.find_with_topic(topic) else {
+            return;
+        };
+        let mut state = channel.state.lock();
+        if state.occupation != number || state.following {
+            return;
+        }
+        state.following = true;
+        state.presence.begin(&members);
+        for joiner in std::mem::take(&mut state.waiting) {
+            self.admit(&mut state, &topic, joiner, now_ms);
+        }
+    }
+
+    fn close(&self, topic: &str) {
+        let Some((topic, channel)) = self.find_with_topic(topic) else {
+            return;
+        };
+        let state = channel.state.lock();
+        for (handle, _) in self.shards.iter().zip(&state.by_shard).filter(|(_, count)| **count > 0) {
+            handle.push(Job::CloseAll(topic.clone(), Close::Reconnect));
+        }
+    }
+
+    fn member_added(&self, topic: &str, member: &Present, owned: bool) {
+        let Some(topic) = Topic::parse(topic) else { return };
+        if let Some(channel) = self.find(topic.as_str()) {
+            let mut state = channel.state.lock();
+            if state.following && state.presence.add(member) {
+                let info = crate::presence::info(member);
+                let text = frames::member_added(topic.channel(), &member.user, info.as_deref());
+                self.tell_all(&state, &topic, &text);
+            }
+        }
+        let came_back = self.take_away(&topic, &member.user, None);
+        if owned && !came_back {
+            self.notices.member_added(&topic, &member.user);
+        }
+    }
+
+    fn member_removed(&self, topic: &str, user: &str) {
+        let Some(topic) = Topic::parse(topic) else { return };
+        if let Some(channel) = self.find(topic.as_str()) {
+            let mut state = channel.state.lock();
+            if state.following && state.presence.remove(user) {
+                self.tell_all(&state, &topic, &frames::member_removed(topic.channel(), user));
+            }
+        }
+        let (now_ms, user): (u64, Arc<str>) = (self.now_ms.load(Ordering::Relaxed), user.into());
+        let mut away = self.away.lock();
+        away.entry(topic.clone()).or_default().insert(Arc::clone(&user), now_ms);
+        drop(away);
+        self.later.lock().push_back((now_ms, Later::Away(topic, user)));
+    }
+
+    fn counted(&self, topic: &str, total: u64, owned: bool) {
+        let Some(topic) = Topic::parse(topic) else { return };
+        let here = self.find(topic.as_str());
+        if let Some(channel) = &here {
+            let mut state = channel.state.lock();
+            if state.counts {
+                (state.count, state.count_owned) = (total, owned);
+                return self.tell_count(&mut state, &topic, self.now_ms.load(Ordering::Relaxed));
+            }
+        }
+        if owned && self.counts(&topic) {
+            self.notices.subscription_count(&topic, total);
+        }
+    }
+
+    fn online(&self, who: &Signed, online: bool) {
+        let ids = [&*who.user];
+        let event = if online {
+            Watched::Online(&ids)
+        } else {
+            Watched::Offline(&ids)
+        };
+        let watchers = self.users.watchers(&who.app, &who.user);
+        self.tell_watchers(&watchers, &[event]);
+    }
+
+    fn watching(&self, watch: Watch, online: &[bool]) {
+        self.users.watch(&watch.app, watch.place, &watch.list);
+        let those = |wanted: bool| {
+            let list = watch.list.iter().zip(online);
+            let ids: Vec<&str> = list
+                .filter(|(_, online)| **online == wanted)
+                .map(|(id, _)| id.as_str())
+                .collect();
+            ids
+        };
+        let (there, away) = (those(true), those(false));
+        let mut told = Vec::new();
+        if !there.is_empty() {
+            told.push(Watched::Online(&there));
+        }
+        if !away.is_empty() {
+            told.push(Watched::Offline(&away));
+        }
+        self.tell_watchers(&[watch.place], &told);
+    }
+
+    fn unwatch(&self, watch: &Watch) {
+        self.users.unwatch(&watch.app, watch.place, &watch.list);
+    }
+
+    fn announce(&self, topic: &str, occupied: bool, id: String) {
+        if let Some(topic) = Topic::parse(topic) {
+            self.notices.occupancy(&topic, occupied, id);
+        }
+    }
+
+    fn health(&self, health: Health) {
+        *self.health.write() = health;
+    }
+}
+
+impl Hub {
+    /// Keeps an event of a cache channel that nobody here may be subscribed to.
+    fn keep_for_later(&self, topic: &str, frame: &[u8]) {
+        let Some(topic) = Topic::parse(topic) else { return };
+        let channel = self.find(topic.as_str());
+        let mut state = channel.as_ref().map(|channel| channel.state.lock());
+        if let Some(state) = &mut state {
+            // Whoever follows gets it in its place among the others.
+            if state.following {
+                return;
+            }
+            state.missed = false;
+        }
+        self.keep(&topic, &frame.to_vec().into());
+    }
+
+    /// Users who have come back, or have been asked about: no longer away. With a time: if they left then.
+    pub(super) fn take_away(&self, topic: &Topic, user: &str, since_ms: Option<u64>) -> bool {
+        let mut away = self.away.lock();
+        let Some(users) = away.get_mut(topic) else { return false };
+        let left_at = users.get(user).copied();
+        let found = left_at.is_some() && (since_ms.is_none() || left_at == since_ms);
+        if found {
+            users.remove(user);
+            if users.is_empty() {
+                away.remove(topic);
+            }
+        }
+        found
+    }
+
+    /// Whether the subscribers of a channel are told how many they are.
+    fn counts(&self, topic: &Topic) -> bool {
+        let app = self.apps.by_id(topic.app());
+        let kind = topic.channel().kind();
+        let counted = !matches!(kind, ChannelKind::Presence | ChannelKind::ServerToUser);
+        counted && app.is_some_and(|app| app.policy.subscription_count)
+    }
+
+    fn tell_watchers(&self, watchers: &[crate::users::Place], events: &[Watched<'_, &str>]) {
+        if watchers.is_empty() || events.is_empty() {
+            return;
+        }
+        let frame = websocket::text_frame(frames::watchlist_events(events).as_bytes());
+        for place in watchers {
+            self.shards[place.shard].push(Job::Tell(*place, frame.clone()));
+        }
+    }
+}

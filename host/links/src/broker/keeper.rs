@@ -1,0 +1,151 @@
+//! A link that keeps itself alive: connects, lives, fails, and connects again, for ever.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+use super::backoff::Backoff;
+use super::handover::Handover;
+use super::life::live;
+use super::shared::Shared;
+use super::wire::Broker;
+use super::{Link, LinkError, LinkEvent, LinkStats, MAX_PAYLOAD_BYTES, MAX_SUBJECT_BYTES, Outgoing};
+
+pub(super) struct Keeper {
+    shared: Arc<Shared>,
+    check: fn(&str) -> Result<(), String>,
+    task: JoinHandle<()>,
+    _home: Home,
+}
+
+/// Where a link's tasks run.
+pub(super) struct Home {
+    runtime: Handle,
+    /// Ends the link's own thread, and all that runs there, when it is dropped.
+    _thread: Option<oneshot::Sender<()>>,
+}
+
+impl Home {
+    /// Among others.
+    pub(super) fn shared(runtime: &Handle) -> Self {
+        Self {
+            runtime: runtime.clone(),
+            _thread: None,
+        }
+    }
+
+    /// On a thread of their own, in the order in which they are woken.
+    pub(super) fn own_thread() -> Result<Self, String> {
+        let runtime = Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| error.to_string())?;
+        let handle = runtime.handle().clone();
+        let (thread, over) = oneshot::channel();
+        let run = move || drop(runtime.block_on(over));
+        let started = std::thread::Builder::new().name("link".to_owned()).spawn(run);
+        started.map_err(|error| error.to_string())?;
+        Ok(Self {
+            runtime: handle,
+            _thread: Some(thread),
+        })
+    }
+}
+
+impl Keeper {
+    /// A link that waits at most `answer` for each answer.
+    pub(super) fn open<B: Broker>(
+        broker: B,
+        answer: Duration,
+        canary_prefix: &str,
+        handover: Arc<Handover>,
+        home: Home,
+    ) -> Arc<dyn Link> {
+        let shared = Shared::new(canary_prefix, handover);
+        Arc::new(Self {
+            task: home.runtime.spawn(keep(broker, shared.clone(), answer)),
+            check: B::check,
+            shared,
+            _home: home,
+        })
+    }
+
+    fn check(&self, subject: &str) -> Result<(), LinkError> {
+        if subject.is_empty() || subject.len() > MAX_SUBJECT_BYTES {
+            let why = format!("a subject has 1 to {MAX_SUBJECT_BYTES} bytes");
+            return Err(LinkError::Malformed(why));
+        }
+        (self.check)(subject).map_err(LinkError::Malformed)
+    }
+
+    fn check_message(&self, message: &Outgoing) -> Result<(), LinkError> {
+        let length = message.payload.len();
+        if length > MAX_PAYLOAD_BYTES {
+            let why = format!("a payload of {length} bytes; {MAX_PAYLOAD_BYTES} are allowed");
+            return Err(LinkError::Malformed(why));
+        }
+        self.check(&message.subject)
+    }
+}
+
+async fn keep<B: Broker>(broker: B, shared: Arc<Shared>, answer: Duration) {
+    let mut backoff = Backoff::new();
+    let mut told = String::new();
+    loop {
+        // Who does not take what there is need not be told more.
+        shared.handover.room().await;
+        let reason = match broker.connect(&shared).await {
+            Ok((wire, life)) => live(&shared, &wire, life, answer).await,
+            Err(reason) => reason,
+        };
+        let was_up = shared.end();
+        if was_up {
+            backoff = Backoff::new();
+        }
+        if was_up || reason != told {
+            shared.handover.tell([LinkEvent::Down(reason.clone())]);
+            told = reason;
+        }
+        sleep(backoff.pause()).await;
+    }
+}
+
+impl Link for Keeper {
+    fn publish(&self, batch: Vec<Outgoing>) -> Result<(), LinkError> {
+        batch.iter().try_for_each(|message| self.check_message(message))?;
+        self.shared.flights.lock().submit(batch)?;
+        self.shared.something_to_publish.notify_one();
+        Ok(())
+    }
+
+    fn follow(&self, subjects: Vec<String>) -> Result<(), LinkError> {
+        subjects.iter().try_for_each(|subject| self.check(subject))?;
+        let mut interest = self.shared.interest.lock();
+        let followed = interest.want(subjects);
+        // Under the lock, so that no later word on the same subject is told before.
+        self.shared
+            .handover
+            .tell(followed.into_iter().map(LinkEvent::Following));
+        drop(interest);
+        self.shared.something_to_ask.notify_one();
+        Ok(())
+    }
+
+    fn unfollow(&self, subjects: Vec<String>) {
+        self.shared.interest.lock().unwant(&subjects);
+        self.shared.something_to_ask.notify_one();
+    }
+
+    fn stats(&self) -> LinkStats {
+        self.shared.stats()
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.task.abort();
+        self.shared.handover.close();
+    }
+}
