@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::harness::brokers::{Broker, NatsCluster, RedisCluster};
 use crate::harness::client::{Client, data};
 use crate::harness::fleet::{Fleet, Way, learns};
+use crate::harness::server::Setup;
 
 #[tokio::test]
 async fn over_redis_instances_are_one() {
@@ -41,13 +42,21 @@ fn redis_way(redis: &Broker) -> Way {
 
 /// All that three instances promise together while nothing breaks.
 async fn are_one(way: &Way) {
-    let fleet = Fleet::start(3, way).await;
+    let fleet = Fleet::of((0..3).map(|_| way.setup(Setup::default().with_metrics())).collect()).await;
     events_reach_subscribers_of_every_instance(&fleet).await;
     clients_reach_each_other(&fleet).await;
     members_are_counted_once(&fleet).await;
     users_are_found_wherever_they_are(&fleet).await;
     watchers_hear_of_users_elsewhere(&fleet).await;
     the_last_event_of_a_cache_channel_is_known_everywhere(&fleet).await;
+    for server in &fleet.servers {
+        server.reaches("jackfield_cluster_peers", 2).await;
+        assert_eq!(
+            server.metric("jackfield_cluster_closes_total").await,
+            0,
+            "nothing was lost"
+        );
+    }
 }
 
 // Published at each in turn: every subscriber gets all of them, once, those of one instance in their order, and whoever is excepted

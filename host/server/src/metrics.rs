@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use jackfield_cluster::Stats;
 use jackfield_wasm::PluginReport;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _, text};
@@ -77,6 +78,12 @@ impl Collector for Reader {
         for (name, help, of) in COUNTERS {
             counter(&mut encoder, name, help, sum(shared, *of))?;
         }
+        let help = "Other instances that this one knows to be alive";
+        gauge(&mut encoder, "cluster_peers", help, shared.cluster.peers() as u64)?;
+        let stats = shared.cluster.stats();
+        for (name, help, of) in CLUSTER {
+            counter(&mut encoder, name, help, of(&stats))?;
+        }
         let requests = shared.api_requests.load(Ordering::Relaxed);
         counter(
             &mut encoder,
@@ -134,6 +141,48 @@ const COUNTERS: &[(&str, &str, Of)] = &[
     ("socket_transmitted_bytes", "Bytes written to sockets", |counts| {
         &counts.written_bytes
     }),
+];
+
+/// What the cluster counts: name, help, value.
+type OfCluster = (&'static str, &'static str, fn(&Stats) -> u64);
+
+const CLUSTER: &[OfCluster] = &[
+    (
+        "cluster_gaps",
+        "Times when an event of another instance was missing",
+        |stats| stats.gaps,
+    ),
+    ("cluster_repaired", "Events that came by asking for them", |stats| {
+        stats.repaired
+    }),
+    ("cluster_duplicates", "Events that had come before", |stats| {
+        stats.duplicates
+    }),
+    (
+        "cluster_closes",
+        "Channels whose subscribers were told to connect anew because something was lost",
+        |stats| stats.closes,
+    ),
+    (
+        "cluster_peers_expired",
+        "Instances that were silent for too long",
+        |stats| stats.expired,
+    ),
+    (
+        "cluster_debts",
+        "Instances that left without a known last word",
+        |stats| stats.debts,
+    ),
+    (
+        "cluster_malformed",
+        "Messages that could not be read or came where they do not belong",
+        |stats| stats.malformed,
+    ),
+    (
+        "cluster_unknown_kinds",
+        "Messages of kinds that this version does not know",
+        |stats| stats.unknown_kinds,
+    ),
 ];
 
 fn plugins(encoder: &mut DescriptorEncoder<'_>, plugins: &[PluginReport]) -> fmt::Result {

@@ -57,14 +57,21 @@ async fn outage(way: &Way, broker: &mut Broker) {
         (publisher.try_publish("room", "again", "x").await.status == 200).then_some(())
     })
     .await;
+    for client in [&mut client, &mut other] {
+        hears_again(client).await;
+    }
+    other.subscribe("new").await;
+}
+
+/// What was published in the moment of the fall, with an answer that nobody knows, may have arrived, or may be repaired now.
+async fn hears_again(client: &mut Client) {
     loop {
-        // What was published in the moment of the fall may have arrived, or may be repaired now.
-        if matches!(client.hear().await, Heard::Text(message) if message["event"] == "again") {
-            break;
+        match client.hear().await {
+            Heard::Text(message) if message["event"] == "again" => return,
+            Heard::Text(message) if message["event"] == "lost?" => {}
+            other => panic!("heard {other:?}"),
         }
     }
-    other.expect("again").await;
-    other.subscribe("new").await;
 }
 
 // A broker that is not there yet is waited for: nobody may connect, and nothing falls back to a single instance.
