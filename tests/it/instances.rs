@@ -2,6 +2,7 @@
 
 mod balanced;
 mod faults;
+mod told;
 
 use serde_json::json;
 

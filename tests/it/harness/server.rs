@@ -290,6 +290,16 @@ impl Server {
         kill_process(Pid::from_child(&self.child), Signal::TERM).expect("the process is ours");
     }
 
+    /// Stops the process where it is, as a machine that is out of breath would.
+    pub(crate) fn suspend(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::STOP).expect("the process is ours");
+    }
+
+    /// Lets it go on.
+    pub(crate) fn resume(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::CONT).expect("the process is ours");
+    }
+
     /// Waits until the process has ended.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
         within(LIMIT, "the server to end", self.end()).await

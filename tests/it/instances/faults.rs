@@ -125,6 +125,35 @@ async fn a_killed_instance_leaves_no_ghost() {
     ann.expect("still here").await;
 }
 
+// An instance is suspended for so long that the others take it for dead, and goes on: its sockets stay, and it is met again.
+#[tokio::test]
+async fn a_suspended_instance_is_met_again() {
+    let redis = Broker::redis().await;
+    let fleet = Fleet::start(2, &redis_way(&redis)).await;
+    let mut ann = Client::connect(fleet.port(0)).await;
+    ann.join("presence-hall", "ann").await;
+    let mut bob = Client::connect(fleet.port(1)).await;
+    bob.join("presence-hall", "bob").await;
+    ann.expect("pusher_internal:member_added").await;
+    fleet.servers[1].suspend();
+    assert_eq!(
+        data(&ann.expect("pusher_internal:member_removed").await)["user_id"],
+        "bob"
+    );
+    fleet.servers[1].resume();
+    assert_eq!(
+        data(&ann.expect("pusher_internal:member_added").await)["user_id"],
+        "bob"
+    );
+    let mut publisher = fleet.publisher(0).await;
+    until("the suspended instance to hear again", async || {
+        (publisher.try_publish("presence-hall", "again", "x").await.status == 200).then_some(())
+    })
+    .await;
+    // He is still connected, or was told to connect anew because something may have been lost for him.
+    assert!(matches!(bob.hear().await, Heard::Text(_) | Heard::Closed(4200)));
+}
+
 // An instance that is told to end says so: nobody waits for its expiry.
 #[tokio::test]
 async fn an_instance_that_leaves_is_gone_at_once() {
