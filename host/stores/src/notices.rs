@@ -9,26 +9,26 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use jackfield_hub::doors::{Notice, NoticeQueue};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// The queue.
 #[derive(Default)]
 pub struct NoticeStore {
-    waiting: Mutex<VecDeque<Notice>>,
+    /// With the moment of each one's arrival.
+    waiting: Mutex<VecDeque<(Instant, Notice)>>,
     arrived: Notify,
     dropped: AtomicU64,
 }
 
 impl NoticeStore {
-    /// Waits for notices and takes those of one app, at most `most`. With a `pause` it lets more gather first.
+    /// Waits for notices and takes those of one app, at most `most`, as soon as the oldest has waited for `pause`.
     pub async fn take(&self, most: usize, pause: Duration) -> Vec<Notice> {
         loop {
-            let batch = self.take_batch(most);
-            if !batch.is_empty() {
-                return batch;
-            }
-            self.arrived.notified().await;
-            if !pause.is_zero() {
-                tokio::time::sleep(pause).await;
+            let oldest = self.waiting.lock().front().map(|(arrival, _)| *arrival);
+            match oldest {
+                Some(arrival) if arrival.elapsed() >= pause => return self.take_batch(most),
+                Some(arrival) => tokio::time::sleep_until(arrival + pause).await,
+                None => self.arrived.notified().await,
             }
         }
     }
@@ -40,14 +40,14 @@ impl NoticeStore {
 
     fn take_batch(&self, most: usize) -> Vec<Notice> {
         let mut waiting = self.waiting.lock();
-        let Some(first) = waiting.pop_front() else {
+        let Some((_, first)) = waiting.pop_front() else {
             return Vec::new();
         };
         let mut batch = vec![first];
         let mut index = 0;
         while index < waiting.len() && batch.len() < most {
-            if waiting[index].app == batch[0].app {
-                batch.extend(waiting.remove(index));
+            if waiting[index].1.app == batch[0].app {
+                batch.extend(waiting.remove(index).map(|(_, notice)| notice));
             } else {
                 index += 1;
             }
@@ -68,7 +68,7 @@ impl NoticeQueue for NoticeStore {
             self.dropped.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        waiting.push_back(notice);
+        waiting.push_back((Instant::now(), notice));
         drop(waiting);
         self.arrived.notify_one();
     }
@@ -103,6 +103,16 @@ mod tests {
         assert_eq!(ids(store.take_batch(10)), ["0", "2"]);
         assert_eq!(ids(store.take_batch(10)), ["1"]);
         assert!(store.take_batch(10).is_empty());
+    }
+
+    #[tokio::test]
+    async fn lets_more_gather_though_it_comes_late() {
+        let store = NoticeStore::default();
+        let pause = Duration::from_millis(50);
+        store.offer(notice("1", 0));
+        let start = Instant::now();
+        let (batch, ()) = tokio::join!(store.take(10, pause), async { store.offer(notice("1", 1)) });
+        assert_eq!((batch.len(), start.elapsed() >= pause), (2, true));
     }
 
     #[test]
