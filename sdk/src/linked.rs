@@ -1,27 +1,30 @@
-//! Most of an adapter over one link of the host: all but how topics are called at the broker.
+//! Most of an adapter over one link of the host: all but its settings and how topics are called at the broker.
 //!
 //! ```
-//! use jackfield_sdk::linked::{Linked, Subjects};
+//! use jackfield_sdk::host::links::Broker;
+//! use jackfield_sdk::linked::{Linked, OverLink, Prefixed};
 //!
-//! struct Prefixed;
+//! struct Mine(Linked<Prefixed>);
 //!
-//! impl Subjects for Prefixed {
-//!     fn subject(&self, topic: &str) -> String {
-//!         format!("mine:{topic}")
+//! impl OverLink for Mine {
+//!     type Subjects = Prefixed;
+//!
+//!     fn open(_config: &str) -> Result<Self, String> {
+//!         Ok(Self(Linked::new(Prefixed("mine:".to_owned()), Broker::Redis, "{}".to_owned())))
 //!     }
 //!
-//!     fn topic(&self, subject: &str) -> Option<String> {
-//!         subject.strip_prefix("mine:").map(str::to_owned)
+//!     fn linked(&self) -> &Linked<Prefixed> {
+//!         &self.0
 //!     }
 //! }
 //!
-//! let adapter = Linked::new(Prefixed);
-//! # let _ = adapter;
+//! jackfield_sdk::export_adapter!(Mine);
+//! # fn main() {}
 //! ```
 
 use crate::host::links::{self, Broker, Outgoing};
 use crate::host::{cluster, peers};
-use crate::{Envelope, Event, Message};
+use crate::{Adapter, Envelope, Event, Message};
 
 /// How topics are called at the broker.
 pub trait Subjects {
@@ -32,33 +35,82 @@ pub trait Subjects {
     fn topic(&self, subject: &str) -> Option<String>;
 }
 
-/// An adapter whose connections are the host's. Its functions are those of [`Adapter`](crate::Adapter).
+/// A prefix, and the topic as it is: `PREFIX1001/room`. For brokers that take any bytes.
+#[derive(Debug)]
+pub struct Prefixed(pub String);
+
+impl Subjects for Prefixed {
+    fn subject(&self, topic: &str) -> String {
+        format!("{}{topic}", self.0)
+    }
+
+    fn topic(&self, subject: &str) -> Option<String> {
+        subject.strip_prefix(&self.0).map(str::to_owned)
+    }
+}
+
+/// A plugin that is an [`Adapter`] over one link.
+pub trait OverLink: Sized + 'static {
+    /// How topics are called.
+    type Subjects: Subjects;
+
+    /// Makes the plugin from its section of the host's configuration: [`Adapter::new`].
+    ///
+    /// # Errors
+    ///
+    /// A text for the operator that names the key that is wrong.
+    fn open(config: &str) -> Result<Self, String>;
+
+    /// The link.
+    fn linked(&self) -> &Linked<Self::Subjects>;
+}
+
+/// One link, and how topics are called on it.
 #[derive(Debug)]
 pub struct Linked<S> {
     subjects: S,
+    broker: Broker,
+    options: String,
+}
+
+impl<P: OverLink> Adapter for P {
+    fn new(config: &str) -> Result<Self, String> {
+        P::open(config)
+    }
+
+    fn start(&mut self, _node: &str) -> Result<(), String> {
+        let linked = self.linked();
+        links::open(LINK, linked.broker, &linked.options)
+    }
+
+    fn publish(&mut self, batch: Vec<Envelope>) -> Result<(), String> {
+        self.linked().publish(batch)
+    }
+
+    fn follow(&mut self, topics: &[String]) -> Result<(), String> {
+        links::follow(LINK, &self.linked().named(topics))
+    }
+
+    fn unfollow(&mut self, topics: &[String]) {
+        links::unfollow(LINK, &self.linked().named(topics));
+    }
+
+    fn receive(&mut self, _link: u32, events: Vec<Event>) {
+        self.linked().receive(events);
+    }
 }
 
 impl<S: Subjects> Linked<S> {
-    /// With these names.
-    pub const fn new(subjects: S) -> Self {
-        Self { subjects }
+    /// A link to this broker with these options, an object in JSON. It is opened when the adapter starts.
+    pub const fn new(subjects: S, broker: Broker, options: String) -> Self {
+        Self {
+            subjects,
+            broker,
+            options,
+        }
     }
 
-    /// Opens the link.
-    ///
-    /// # Errors
-    ///
-    /// A text that names the option that is wrong.
-    pub fn start(&self, broker: Broker, options: &str) -> Result<(), String> {
-        links::open(LINK, broker, options)
-    }
-
-    /// As [`Adapter::publish`](crate::Adapter::publish).
-    ///
-    /// # Errors
-    ///
-    /// Nothing was sent.
-    pub fn publish(&self, batch: Vec<Envelope>) -> Result<(), String> {
+    fn publish(&self, batch: Vec<Envelope>) -> Result<(), String> {
         let outgoing = batch.into_iter().map(|envelope| Outgoing {
             subject: self.subjects.subject(&envelope.topic),
             payload: envelope.frame,
@@ -67,22 +119,7 @@ impl<S: Subjects> Linked<S> {
         links::publish(LINK, &outgoing.collect::<Vec<_>>())
     }
 
-    /// As [`Adapter::follow`](crate::Adapter::follow).
-    ///
-    /// # Errors
-    ///
-    /// One of the topics cannot be followed.
-    pub fn follow(&self, topics: &[String]) -> Result<(), String> {
-        links::follow(LINK, &self.named(topics))
-    }
-
-    /// As [`Adapter::unfollow`](crate::Adapter::unfollow).
-    pub fn unfollow(&self, topics: &[String]) {
-        links::unfollow(LINK, &self.named(topics));
-    }
-
-    /// As [`Adapter::receive`](crate::Adapter::receive).
-    pub fn receive(&self, events: Vec<Event>) {
+    fn receive(&self, events: Vec<Event>) {
         let mut messages = Vec::new();
         for event in events {
             if let Event::Message(Message { subject, payload }) = event {
@@ -133,16 +170,23 @@ mod tests {
     use super::*;
     use crate::double::{self, Status};
 
-    struct Prefixed;
+    struct Over(Linked<Prefixed>);
 
-    impl Subjects for Prefixed {
-        fn subject(&self, topic: &str) -> String {
-            format!("p:{topic}")
+    impl OverLink for Over {
+        type Subjects = Prefixed;
+
+        fn open(config: &str) -> Result<Self, String> {
+            let prefixed = Prefixed("p:".to_owned());
+            Ok(Self(Linked::new(prefixed, Broker::Redis, config.to_owned())))
         }
 
-        fn topic(&self, subject: &str) -> Option<String> {
-            subject.strip_prefix("p:").map(str::to_owned)
+        fn linked(&self) -> &Linked<Prefixed> {
+            &self.0
         }
+    }
+
+    fn over() -> Over {
+        Over::new("{}").expect("any text will do")
     }
 
     fn texts(texts: &[&str]) -> Vec<String> {
@@ -151,8 +195,8 @@ mod tests {
 
     #[test]
     fn what_is_asked_goes_to_the_link() {
-        let linked = Linked::new(Prefixed);
-        linked.start(Broker::Redis, "{}").expect("the double opens it");
+        let mut linked = over();
+        linked.start("node-1").expect("the double opens it");
         let envelope = Envelope {
             topic: "1/a".to_owned(),
             frame: b"x".to_vec(),
@@ -179,16 +223,19 @@ mod tests {
                 payload: b"x".to_vec(),
             })
         };
-        Linked::new(Prefixed).receive(vec![
-            Event::Up,
-            Event::Following(texts(&["p:1/a", "q:1/b"])),
-            message("p:1/a"),
-            message("q:1/a"),
-            Event::Confirmed(vec![7]),
-            Event::Failed(vec![8]),
-            Event::Lost(texts(&["p:1/a"])),
-            Event::Down("away".to_owned()),
-        ]);
+        over().receive(
+            0,
+            vec![
+                Event::Up,
+                Event::Following(texts(&["p:1/a", "q:1/b"])),
+                message("p:1/a"),
+                message("q:1/a"),
+                Event::Confirmed(vec![7]),
+                Event::Failed(vec![8]),
+                Event::Lost(texts(&["p:1/a"])),
+                Event::Down("away".to_owned()),
+            ],
+        );
         let told = double::take_cluster();
         assert_eq!(told.states, [Status::Up, Status::Degraded("away".to_owned())]);
         assert_eq!((told.following, told.confirmed), (texts(&["1/a"]), vec![7]));

@@ -77,7 +77,7 @@ fn redis_link(options: &RedisOptions, receiver: impl Fn(Vec<LinkEvent>) + Send +
 }
 
 fn nats_link(options: &NatsOptions, receiver: impl Fn(Vec<LinkEvent>) + Send + Sync + 'static) -> Arc<dyn Link> {
-    open_nats(options, &Handle::current(), receiver).expect("the options are right")
+    open_nats(options, receiver).expect("the options are right")
 }
 
 /// In order, every ticket confirmed, whatever the payload and the batches.

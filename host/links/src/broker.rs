@@ -138,11 +138,9 @@ pub fn open_redis(
     runtime: &Handle,
     receiver: impl Fn(Vec<LinkEvent>) + Send + Sync + 'static,
 ) -> Result<Arc<dyn Link>, String> {
-    let answer = options::time("request_timeout_ms", options.request_timeout_ms)?;
-    let (broker, prefix) = (options.broker()?, &options.canary_prefix);
-    let handover = handover::Handover::start(receiver)?;
-    let home = keeper::Home::shared(runtime);
-    Ok(keeper::Keeper::open(broker, answer, prefix, handover, home))
+    let (broker, answer_ms) = (options.broker(), options.request_timeout_ms);
+    let home = || Ok(keeper::Home::shared(runtime));
+    open(broker, answer_ms, &options.canary_prefix, receiver, home)
 }
 
 /// Opens a link to a Redis Cluster: to each primary with sharded Pub/Sub if every one is 7.0 or later, else to any one
@@ -155,11 +153,9 @@ pub fn open_redis_cluster(
     runtime: &Handle,
     receiver: impl Fn(Vec<LinkEvent>) + Send + Sync + 'static,
 ) -> Result<Arc<dyn Link>, String> {
-    let answer = options::time("request_timeout_ms", options.request_timeout_ms)?;
-    let (broker, prefix) = (options.broker()?, &options.canary_prefix);
-    let handover = handover::Handover::start(receiver)?;
-    let home = keeper::Home::shared(runtime);
-    Ok(keeper::Keeper::open(broker, answer, prefix, handover, home))
+    let (broker, answer_ms) = (options.broker(), options.request_timeout_ms);
+    let home = || Ok(keeper::Home::shared(runtime));
+    open(broker, answer_ms, &options.canary_prefix, receiver, home)
 }
 
 /// Opens a link to a NATS server, or to any one of a cluster's. Its own messages come back, as with Redis.
@@ -169,14 +165,29 @@ pub fn open_redis_cluster(
 /// As [`open_redis`].
 pub fn open_nats(
     options: &NatsOptions,
-    _runtime: &Handle,
     receiver: impl Fn(Vec<LinkEvent>) + Send + Sync + 'static,
 ) -> Result<Arc<dyn Link>, String> {
-    let answer = options::time("request_timeout_ms", options.request_timeout_ms)?;
-    let (broker, prefix) = (options.broker()?, &options.canary_prefix);
+    let (broker, answer_ms) = (options.broker(), options.request_timeout_ms);
+    open(
+        broker,
+        answer_ms,
+        &options.canary_prefix,
+        receiver,
+        keeper::Home::own_thread,
+    )
+}
+
+fn open<B: wire::Broker>(
+    broker: Result<B, String>,
+    request_timeout_ms: u64,
+    canary_prefix: &str,
+    receiver: impl Fn(Vec<LinkEvent>) + Send + Sync + 'static,
+    home: impl FnOnce() -> Result<keeper::Home, String>,
+) -> Result<Arc<dyn Link>, String> {
+    let answer = options::time("request_timeout_ms", request_timeout_ms)?;
+    let broker = broker?;
     let handover = handover::Handover::start(receiver)?;
-    let home = keeper::Home::own_thread()?;
-    Ok(keeper::Keeper::open(broker, answer, prefix, handover, home))
+    Ok(keeper::Keeper::open(broker, answer, canary_prefix, handover, home()?))
 }
 
 /// The largest payload: the limit of a NATS server as it comes. An event may have 10 KiB, an envelope hardly more.

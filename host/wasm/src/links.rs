@@ -69,7 +69,7 @@ impl Links {
         match broker {
             links::Broker::Redis => broker::open_redis(&read(options)?, &self.runtime, receiver),
             links::Broker::RedisCluster => broker::open_redis_cluster(&read(options)?, &self.runtime, receiver),
-            links::Broker::Nats => broker::open_nats(&read(options)?, &self.runtime, receiver),
+            links::Broker::Nats => broker::open_nats(&read(options)?, receiver),
         }
     }
 

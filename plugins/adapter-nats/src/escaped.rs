@@ -6,7 +6,8 @@
 use jackfield_sdk::linked::Subjects;
 
 /// With this prefix.
-pub(crate) struct Escaped(pub(crate) String);
+#[derive(Debug)]
+pub struct Escaped(pub String);
 
 impl Subjects for Escaped {
     fn subject(&self, topic: &str) -> String {

@@ -3,21 +3,18 @@
 //! `nats-top` and `nats sub 'jackfield_nats:>'` show subjects such as `jackfield_nats:1001/room`. Connections, reconnects and
 //! passwords are the host's.
 
+use jackfield_sdk::export_adapter;
 use jackfield_sdk::host::links::Broker;
-use jackfield_sdk::linked::Linked;
-use jackfield_sdk::{Adapter, Envelope, Event, export_adapter};
+use jackfield_sdk::linked::{Linked, OverLink};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 mod escaped;
 
-use escaped::Escaped;
+pub use escaped::Escaped;
 
 /// The adapter.
-pub struct Nats {
-    linked: Linked<Escaped>,
-    options: Value,
-}
+pub struct Nats(Linked<Escaped>);
 
 /// `adapter.nats`.
 #[derive(Debug, Deserialize)]
@@ -85,33 +82,18 @@ impl Settings {
     }
 }
 
-impl Adapter for Nats {
-    fn new(config: &str) -> Result<Self, String> {
+impl OverLink for Nats {
+    type Subjects = Escaped;
+
+    fn open(config: &str) -> Result<Self, String> {
         let settings: Settings = serde_json::from_str(config).map_err(|error| error.to_string())?;
         let settings = settings.check()?;
-        let options = settings.options();
-        let linked = Linked::new(Escaped(settings.prefix));
-        Ok(Self { linked, options })
+        let options = settings.options().to_string();
+        Ok(Self(Linked::new(Escaped(settings.prefix), Broker::Nats, options)))
     }
 
-    fn start(&mut self, _node: &str) -> Result<(), String> {
-        self.linked.start(Broker::Nats, &self.options.to_string())
-    }
-
-    fn publish(&mut self, batch: Vec<Envelope>) -> Result<(), String> {
-        self.linked.publish(batch)
-    }
-
-    fn follow(&mut self, topics: &[String]) -> Result<(), String> {
-        self.linked.follow(topics)
-    }
-
-    fn unfollow(&mut self, topics: &[String]) {
-        self.linked.unfollow(topics);
-    }
-
-    fn receive(&mut self, _link: u32, events: Vec<Event>) {
-        self.linked.receive(events);
+    fn linked(&self) -> &Linked<Escaped> {
+        &self.0
     }
 }
 
@@ -119,6 +101,7 @@ export_adapter!(Nats);
 
 #[cfg(test)]
 mod tests {
+    use jackfield_sdk::Adapter;
     use jackfield_sdk::double::take_links;
 
     use super::*;

@@ -3,17 +3,14 @@
 //! One channel per topic; the cluster's hash slots spread them over its servers. Connections, the map of slots, reconnects and
 //! passwords are the host's.
 
+use jackfield_sdk::export_adapter;
 use jackfield_sdk::host::links::Broker;
-use jackfield_sdk::linked::{Linked, Subjects};
-use jackfield_sdk::{Adapter, Envelope, Event, export_adapter};
+use jackfield_sdk::linked::{Linked, OverLink, Prefixed};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 /// The adapter.
-pub struct RedisCluster {
-    linked: Linked<Prefixed>,
-    options: Value,
-}
+pub struct RedisCluster(Linked<Prefixed>);
 
 /// `adapter.redis-cluster`, or `adapter.cluster` as other Pusher servers call it.
 #[derive(Debug, Deserialize)]
@@ -73,53 +70,30 @@ impl Settings {
     }
 }
 
-impl Adapter for RedisCluster {
-    fn new(config: &str) -> Result<Self, String> {
+impl OverLink for RedisCluster {
+    type Subjects = Prefixed;
+
+    fn open(config: &str) -> Result<Self, String> {
         let settings: Settings = serde_json::from_str(config).map_err(|error| error.to_string())?;
         let settings = settings.check()?;
-        let options = settings.options();
-        let linked = Linked::new(Prefixed(settings.prefix));
-        Ok(Self { linked, options })
+        let options = settings.options().to_string();
+        Ok(Self(Linked::new(
+            Prefixed(settings.prefix),
+            Broker::RedisCluster,
+            options,
+        )))
     }
 
-    fn start(&mut self, _node: &str) -> Result<(), String> {
-        self.linked.start(Broker::RedisCluster, &self.options.to_string())
-    }
-
-    fn publish(&mut self, batch: Vec<Envelope>) -> Result<(), String> {
-        self.linked.publish(batch)
-    }
-
-    fn follow(&mut self, topics: &[String]) -> Result<(), String> {
-        self.linked.follow(topics)
-    }
-
-    fn unfollow(&mut self, topics: &[String]) {
-        self.linked.unfollow(topics);
-    }
-
-    fn receive(&mut self, _link: u32, events: Vec<Event>) {
-        self.linked.receive(events);
+    fn linked(&self) -> &Linked<Prefixed> {
+        &self.0
     }
 }
 
 export_adapter!(RedisCluster);
 
-/// `PREFIX` and the topic as it is: `jackfield_cluster:1001/room`. Redis takes any bytes.
-struct Prefixed(String);
-
-impl Subjects for Prefixed {
-    fn subject(&self, topic: &str) -> String {
-        format!("{}{topic}", self.0)
-    }
-
-    fn topic(&self, subject: &str) -> Option<String> {
-        subject.strip_prefix(&self.0).map(str::to_owned)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use jackfield_sdk::Adapter;
     use jackfield_sdk::double::take_links;
 
     use super::*;

@@ -2,17 +2,14 @@
 //!
 //! `redis-cli monitor` shows `PUBLISH jackfield_adapter:1001/room …`. Connections, reconnects and passwords are the host's.
 
+use jackfield_sdk::export_adapter;
 use jackfield_sdk::host::links::Broker;
-use jackfield_sdk::linked::{Linked, Subjects};
-use jackfield_sdk::{Adapter, Envelope, Event, export_adapter};
+use jackfield_sdk::linked::{Linked, OverLink, Prefixed};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 /// The adapter.
-pub struct Redis {
-    linked: Linked<Prefixed>,
-    options: Value,
-}
+pub struct Redis(Linked<Prefixed>);
 
 /// `adapter.redis`. The keys `requests_timeout`, `redis_pub_options` and `redis_sub_options` are also those of other Pusher servers.
 #[derive(Debug, Deserialize)]
@@ -93,52 +90,25 @@ impl Settings {
     }
 }
 
-impl Adapter for Redis {
-    fn new(config: &str) -> Result<Self, String> {
+impl OverLink for Redis {
+    type Subjects = Prefixed;
+
+    fn open(config: &str) -> Result<Self, String> {
         let settings: Settings = serde_json::from_str(config).map_err(|error| error.to_string())?;
-        let options = settings.options();
-        let linked = Linked::new(Prefixed(settings.prefix));
-        Ok(Self { linked, options })
+        let options = settings.options().to_string();
+        Ok(Self(Linked::new(Prefixed(settings.prefix), Broker::Redis, options)))
     }
 
-    fn start(&mut self, _node: &str) -> Result<(), String> {
-        self.linked.start(Broker::Redis, &self.options.to_string())
-    }
-
-    fn publish(&mut self, batch: Vec<Envelope>) -> Result<(), String> {
-        self.linked.publish(batch)
-    }
-
-    fn follow(&mut self, topics: &[String]) -> Result<(), String> {
-        self.linked.follow(topics)
-    }
-
-    fn unfollow(&mut self, topics: &[String]) {
-        self.linked.unfollow(topics);
-    }
-
-    fn receive(&mut self, _link: u32, events: Vec<Event>) {
-        self.linked.receive(events);
+    fn linked(&self) -> &Linked<Prefixed> {
+        &self.0
     }
 }
 
 export_adapter!(Redis);
 
-/// `PREFIX` and the topic as it is: `jackfield_adapter:1001/room`. Redis takes any bytes.
-struct Prefixed(String);
-
-impl Subjects for Prefixed {
-    fn subject(&self, topic: &str) -> String {
-        format!("{}{topic}", self.0)
-    }
-
-    fn topic(&self, subject: &str) -> Option<String> {
-        subject.strip_prefix(&self.0).map(str::to_owned)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use jackfield_sdk::Adapter;
     use jackfield_sdk::double::take_links;
 
     use super::*;

@@ -51,7 +51,7 @@ async fn nats_with_tls_and_certificates_lets_in_whom_it_knows() {
             tls,
             ..NatsOptions::default()
         };
-        Witness::new(|tell| open_nats(&options, &Handle::current(), tell).expect("the options are right"))
+        Witness::new(|tell| open_nats(&options, tell).expect("the options are right"))
     })
     .await;
 }

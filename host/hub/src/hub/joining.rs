@@ -3,11 +3,12 @@
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use jackfield_protocol::names::ChannelKind;
+use jackfield_protocol::names::{ChannelKind, SocketId};
 use jackfield_protocol::pusher::frames;
 use jackfield_protocol::websocket;
 
 use super::{Event, Hub};
+use crate::app::App;
 use crate::channel::{Joiner, State, Welcome};
 use crate::cluster::News;
 use crate::doors::DoorError;
@@ -122,23 +123,13 @@ impl Hub {
             if came.new {
                 let text = frames::member_added(topic.channel(), &member.user_id, member.user_info.as_deref());
                 // Pusher protocol, "Presence channel events": not to the one who has just come.
-                let event = Event {
-                    topic: topic.clone(),
-                    frame: websocket::text_frame(text.as_bytes()),
-                    except: Some(joiner.place.socket),
-                    kept: false,
-                };
-                self.push_all(state, event);
+                self.tell_all(state, topic, &text, Some(joiner.place.socket));
             }
             if came.first_here {
                 self.tell_cluster(News::Joined(topic.clone(), presence::present(member)));
             }
         }
-        let counted = !matches!(
-            topic.channel().kind(),
-            ChannelKind::Presence | ChannelKind::ServerToUser
-        );
-        state.counts |= counted && joiner.app.policy.subscription_count;
+        state.counts |= is_counted(&joiner.app, topic);
         let welcome = self.welcome(state, topic, now_ms);
         let Joiner { place, ticket, .. } = joiner;
         self.shards[place.shard].push(Job::Joined(Joined {
@@ -178,7 +169,12 @@ impl Hub {
             return;
         }
         (state.count_told_ms, state.count_changed) = (now_ms, false);
-        self.tell_all(state, topic, &frames::subscription_count(topic.channel(), state.count));
+        self.tell_all(
+            state,
+            topic,
+            &frames::subscription_count(topic.channel(), state.count),
+            None,
+        );
         if state.count_owned {
             self.notices.subscription_count(topic, state.count);
         }
@@ -193,18 +189,21 @@ impl Hub {
         self.cache.lock().put(topic, frame.clone(), data.into(), now_ms);
     }
 
-    pub(super) fn tell_all(&self, state: &State, topic: &Topic, text: &str) {
-        let frame = websocket::text_frame(text.as_bytes());
-        self.push_all(
-            state,
-            Event {
-                topic: topic.clone(),
-                frame,
-                except: None,
-                kept: false,
-            },
-        );
+    pub(super) fn tell_all(&self, state: &State, topic: &Topic, text: &str, except: Option<SocketId>) {
+        let event = Event {
+            topic: topic.clone(),
+            frame: websocket::text_frame(text.as_bytes()),
+            except,
+            kept: false,
+        };
+        self.push_all(state, event);
     }
+}
+
+/// Whether the subscribers of a channel are told how many they are.
+pub(super) fn is_counted(app: &App, topic: &Topic) -> bool {
+    let kind = topic.channel().kind();
+    app.policy.subscription_count && !matches!(kind, ChannelKind::Presence | ChannelKind::ServerToUser)
 }
 
 fn check_room(state: &State, joiner: &Joiner) -> Result<(), JoinError> {

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use jackfield_protocol::close::Close;
-use jackfield_protocol::names::ChannelKind;
 use jackfield_protocol::pusher::frames::{self, Watched};
 use jackfield_protocol::websocket;
 
+use super::joining::is_counted;
 use super::{Event, Hub, Later, PublishError};
 use crate::cluster::{Delivery, Health, Present, Signed, Told, Watch};
 use crate::command::Command;
@@ -82,7 +82,7 @@ impl Told for Hub {
             if state.following && state.presence.add(member) {
                 let info = crate::presence::info(member);
                 let text = frames::member_added(topic.channel(), &member.user, info.as_deref());
-                self.tell_all(&state, &topic, &text);
+                self.tell_all(&state, &topic, &text, None);
             }
         }
         let came_back = self.take_away(&topic, &member.user, None);
@@ -96,7 +96,8 @@ impl Told for Hub {
         if let Some(channel) = self.find(topic.as_str()) {
             let mut state = channel.state.lock();
             if state.following && state.presence.remove(user) {
-                self.tell_all(&state, &topic, &frames::member_removed(topic.channel(), user));
+                let text = frames::member_removed(topic.channel(), user);
+                self.tell_all(&state, &topic, &text, None);
             }
         }
         let (now_ms, user): (u64, Arc<str>) = (self.now_ms.load(Ordering::Relaxed), user.into());
@@ -116,7 +117,8 @@ impl Told for Hub {
                 return self.tell_count(&mut state, &topic, self.now_ms.load(Ordering::Relaxed));
             }
         }
-        if owned && self.counts(&topic) {
+        let app = self.apps.by_id(topic.app());
+        if owned && app.is_some_and(|app| is_counted(&app, &topic)) {
             self.notices.subscription_count(&topic, total);
         }
     }
@@ -197,14 +199,6 @@ impl Hub {
             }
         }
         found
-    }
-
-    /// Whether the subscribers of a channel are told how many they are.
-    fn counts(&self, topic: &Topic) -> bool {
-        let app = self.apps.by_id(topic.app());
-        let kind = topic.channel().kind();
-        let counted = !matches!(kind, ChannelKind::Presence | ChannelKind::ServerToUser);
-        counted && app.is_some_and(|app| app.policy.subscription_count)
     }
 
     fn tell_watchers(&self, watchers: &[crate::users::Place], events: &[Watched<'_, &str>]) {
