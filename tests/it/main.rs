@@ -22,6 +22,7 @@ mod first_plugin;
 mod front;
 mod gate;
 mod hostile;
+mod house;
 mod instances;
 mod keys;
 mod languages;

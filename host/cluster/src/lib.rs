@@ -2,8 +2,8 @@
 //!
 //! A pure state machine: [`Cluster::handle`] takes an event and the time, and says what to do. There is no I/O, no clock,
 //! no randomness and no runtime in it, and nothing of sockets, channels or Pusher: topics are texts, frames and
-//! members are bytes. So a whole cluster, with its brokers and their faults, runs inside of one test. The [`Driver`] around it
-//! connects it with a hub, an adapter and a clock, and decides nothing.
+//! members are bytes. So a whole cluster, with its brokers and their faults, runs inside of one test. The driver, a crate of its
+//! own, connects it with a hub, an adapter and a clock, and decides nothing.
 //!
 //! What it promises, for every origin and topic: a follower delivers what was published after its
 //! [`Effect::Followed`] in order, once, and leaves nothing out unless it says so by [`Effect::Close`].
@@ -12,7 +12,6 @@
 
 mod chain;
 mod cluster;
-mod driver;
 mod envelope;
 mod event;
 mod ledger;
@@ -29,7 +28,6 @@ mod topic;
 mod topics;
 
 pub use cluster::{Cluster, Setup};
-pub use driver::Driver;
 pub use event::{
     Announcement, Answer, BusId, Degraded, Delivery, Effect, Event, Loss, MAX_BUSES, Publication, Refused, State,
 };

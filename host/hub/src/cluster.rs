@@ -24,9 +24,9 @@ pub trait Cluster: Send + Sync {
     fn submit(&self, news: News) -> Result<(), DoorError>;
 
     /// Works off what is queued and tells `hub` what comes of it. Called with no lock held.
-    fn drive(&self, hub: &dyn Told);
+    fn drive(&self, hub: &dyn Listener);
 
-    /// What is known of a channel at other instances. Like all questions below, not to be asked from within [`Told`].
+    /// What is known of a channel at other instances. Like all questions below, not to be asked from within [`Listener::hear`].
     fn elsewhere(&self, topic: &Topic) -> Elsewhere;
 
     /// The channels of an app with subscribers at other instances, and how many those are.
@@ -50,9 +50,9 @@ pub struct Elsewhere {
 pub enum News {
     /// To be delivered here and elsewhere. With the ticket of who waits for the answer.
     Publish(Event, Option<u64>),
-    /// For the hubs of all instances, this one included: see [`Told::command`].
+    /// For the hubs of all instances, this one included: see [`Told::Command`].
     Command(Bytes),
-    /// The first subscriber waits. The number comes back with [`Told::followed`].
+    /// The first subscriber waits. The number comes back with [`Told::Followed`].
     Occupied(Topic, u64),
     /// The last subscriber is gone.
     Vacated(Topic),
@@ -101,47 +101,42 @@ pub struct Watch {
     pub list: Vec<String>,
 }
 
-/// What the cluster tells the hub. Called by [`Cluster::drive`], in order, with no channel's lock held.
-pub trait Told {
-    /// The end of a publish.
-    fn answered(&self, ticket: u64, outcome: Result<(), PublishError>);
+/// Hears what the cluster tells: the hub.
+pub trait Listener {
+    /// Called by [`Cluster::drive`], one thing after the other, with no channel's lock held.
+    fn hear(&self, told: Told<'_>);
+}
 
-    /// For the subscribers of a topic here.
-    fn deliver(&self, delivery: Delivery<'_>);
-
+/// What the cluster tells the hub.
+#[derive(Debug)]
+pub enum Told<'a> {
+    /// The end of the publish of this ticket.
+    Answered(u64, Result<(), PublishError>),
+    /// An event for the subscribers of a topic here.
+    Event(Delivery<'a>),
     /// What [`News::Command`] said, here or elsewhere.
-    fn command(&self, command: &[u8]);
-
+    Command(&'a [u8]),
     /// Who waits since the [`News::Occupied`] of this number is welcome: what is published from now on reaches them. With the
     /// users that are in a presence channel, everywhere.
-    fn followed(&self, topic: &str, number: u64, members: Vec<Present>);
-
+    Followed(&'a str, u64, Vec<Present>),
     /// Something was lost for the subscribers of this topic: they are to connect anew.
-    fn close(&self, topic: &str);
-
-    /// A user came into a presence channel, here or elsewhere. `owned`: this instance tells the app's server.
-    fn member_added(&self, topic: &str, member: &Present, owned: bool);
-
-    /// A user is nowhere in it any more.
-    fn member_removed(&self, topic: &str, user: &str);
-
-    /// A channel has so many subscribers everywhere. `owned`: this instance tells the app's server.
-    fn counted(&self, topic: &str, total: u64, owned: bool);
-
+    Lost(&'a str),
+    /// A user came into a presence channel, here or elsewhere; and whether this instance tells the app's server.
+    MemberAdded(&'a str, Present, bool),
+    /// A user is nowhere in a presence channel any more.
+    MemberRemoved(&'a str, &'a str),
+    /// A channel has so many subscribers everywhere; and whether this instance tells the app's server.
+    Counted(&'a str, u64, bool),
     /// A signed-in user is there, or is nowhere any more.
-    fn online(&self, user: &Signed, online: bool);
-
+    Online(Signed, bool),
     /// The answer to [`News::Watch`]: who is there, in the order of the list.
-    fn watching(&self, watch: Watch, online: &[bool]);
-
+    Watching(Watch, Vec<bool>),
     /// [`News::Unwatch`] has come up.
-    fn unwatch(&self, watch: &Watch);
-
-    /// This instance is to tell the app's server that a channel is occupied, or vacated, under this id.
-    fn announce(&self, topic: &str, occupied: bool, id: String);
-
+    Unwatch(Watch),
+    /// This instance is to tell the app's server that a channel is occupied, or that it is not, under this id.
+    Announce(&'a str, bool, String),
     /// How things are has changed.
-    fn health(&self, health: Health);
+    Health(Health),
 }
 
 /// One event for the subscribers of a topic.

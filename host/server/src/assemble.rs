@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use jackfield_cluster::{Driver, Setup};
+use jackfield_cluster::Setup;
+use jackfield_driver::Driver;
 use jackfield_hub::doors::{Reach, WebhookSink};
 use jackfield_hub::{Apps, Gate, Hub, Seats, ShardHandle};
 use jackfield_stores::{AppTable, DuplicateApp, NoticeStore};

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::Batching;
 use crate::proxies::Proxies;
-use jackfield_cluster::Driver;
+use jackfield_driver::Driver;
 use jackfield_hub::doors::{Reach, Rule};
 use jackfield_hub::{Apps, Gate, Hub, Seats};
 use jackfield_stores::NoticeStore;

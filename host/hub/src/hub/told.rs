@@ -8,17 +8,37 @@ use jackfield_protocol::pusher::frames::{self, Watched};
 use jackfield_protocol::websocket;
 
 use super::joining::is_counted;
-use super::{Event, Hub, Later, PublishError};
-use crate::cluster::{Delivery, Health, Present, Signed, Told, Watch};
+use super::{Event, Hub, Later};
+use crate::cluster::{Delivery, Listener, Present, Signed, Told, Watch};
 use crate::command::Command;
 use crate::shard::Job;
 use crate::topic::Topic;
 
-impl Told for Hub {
-    fn answered(&self, ticket: u64, outcome: Result<(), PublishError>) {
-        self.tickets.settle(&[ticket], &outcome);
+impl Listener for Hub {
+    fn hear(&self, told: Told<'_>) {
+        match told {
+            Told::Answered(ticket, outcome) => self.tickets.settle(&[ticket], &outcome),
+            Told::Event(delivery) => self.deliver(delivery),
+            Told::Command(command) => self.obey(command),
+            Told::Followed(topic, number, members) => self.followed(topic, number, &members),
+            Told::Lost(topic) => self.lost(topic),
+            Told::MemberAdded(topic, member, owned) => self.member_added(topic, &member, owned),
+            Told::MemberRemoved(topic, user) => self.member_removed(topic, user),
+            Told::Counted(topic, total, owned) => self.counted(topic, total, owned),
+            Told::Online(user, online) => self.online(&user, online),
+            Told::Watching(watch, online) => self.watching(&watch, &online),
+            Told::Unwatch(watch) => self.users.unwatch(&watch.app, watch.place, &watch.list),
+            Told::Announce(topic, occupied, id) => {
+                if let Some(topic) = Topic::parse(topic) {
+                    self.notices.occupancy(&topic, occupied, id);
+                }
+            }
+            Told::Health(health) => *self.health.write() = health,
+        }
     }
+}
 
+impl Hub {
     fn deliver(&self, delivery: Delivery<'_>) {
         let Some((topic, channel)) = self.find_with_topic(delivery.topic) else {
             return;
@@ -37,7 +57,7 @@ impl Told for Hub {
         self.push_all(&state, event);
     }
 
-    fn command(&self, command: &[u8]) {
+    fn obey(&self, command: &[u8]) {
         match Command::decode(command) {
             Some(Command::Terminate { app, user }) => {
                 for place in self.users.connections(app, user) {
@@ -49,7 +69,7 @@ impl Told for Hub {
         }
     }
 
-    fn followed(&self, topic: &str, number: u64, members: Vec<Present>) {
+    fn followed(&self, topic: &str, number: u64, members: &[Present]) {
         let now_ms = self.now_ms.load(Ordering::Relaxed);
         let Some((topic, channel)) = self.find_with_topic(topic) else {
             return;
@@ -59,13 +79,13 @@ impl Told for Hub {
             return;
         }
         state.following = true;
-        state.presence.begin(&members);
+        state.presence.begin(members);
         for joiner in std::mem::take(&mut state.waiting) {
             self.admit(&mut state, &topic, joiner, now_ms);
         }
     }
 
-    fn close(&self, topic: &str) {
+    fn lost(&self, topic: &str) {
         let Some((topic, channel)) = self.find_with_topic(topic) else {
             return;
         };
@@ -134,7 +154,7 @@ impl Told for Hub {
         self.tell_watchers(&watchers, &[event]);
     }
 
-    fn watching(&self, watch: Watch, online: &[bool]) {
+    fn watching(&self, watch: &Watch, online: &[bool]) {
         self.users.watch(&watch.app, watch.place, &watch.list);
         let those = |wanted: bool| {
             let list = watch.list.iter().zip(online);
@@ -155,22 +175,6 @@ impl Told for Hub {
         self.tell_watchers(&[watch.place], &told);
     }
 
-    fn unwatch(&self, watch: &Watch) {
-        self.users.unwatch(&watch.app, watch.place, &watch.list);
-    }
-
-    fn announce(&self, topic: &str, occupied: bool, id: String) {
-        if let Some(topic) = Topic::parse(topic) {
-            self.notices.occupancy(&topic, occupied, id);
-        }
-    }
-
-    fn health(&self, health: Health) {
-        *self.health.write() = health;
-    }
-}
-
-impl Hub {
     /// Keeps an event of a cache channel that nobody here may be subscribed to.
     fn keep_for_later(&self, topic: &str, frame: &[u8]) {
         let Some(topic) = Topic::parse(topic) else { return };

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use jackfield_cluster::{Announcement, Answer, Degraded, Effect, NodeId, Refused, State, Topic, User};
 use jackfield_hub::PublishError;
-use jackfield_hub::cluster::{Delivery, Health, Present, Signed, Told};
+use jackfield_hub::cluster::{Delivery, Health, Listener, Present, Signed, Told};
 use jackfield_hub::doors::{AdapterNews, AdapterRequest, Envelope};
 use jackfield_protocol::names::SocketId;
 
 use super::{COMMANDS, Core, Driver, Item, KEPT, members};
-use crate::{Announcement, Answer, Degraded, Effect, NodeId, Refused, State, Topic, User};
 
 impl Driver {
-    pub(super) fn carry_out(&self, core: &mut Core, effect: Effect, told: &dyn Told) {
+    pub(super) fn carry_out(&self, core: &mut Core, effect: Effect, hub: &dyn Listener) {
         match effect {
             Effect::Publish {
                 topic, bytes, ticket, ..
@@ -23,31 +23,35 @@ impl Driver {
             })),
             Effect::Follow(_, topics) => self.ask(AdapterRequest::Follow(texts(&topics))),
             Effect::Unfollow(_, topics) => self.ask(AdapterRequest::Unfollow(texts(&topics))),
-            Effect::Answer(ticket, answer) => told.answered(ticket, core.outcome(answer)),
-            Effect::Deliver(delivery) => deliver(&delivery, told),
+            Effect::Answer(ticket, answer) => hub.hear(Told::Answered(ticket, core.outcome(answer))),
+            Effect::Deliver(delivery) => deliver(&delivery, hub),
             Effect::Followed(topic, number) => {
                 let members = if is_presence(&topic) {
                     members(&core.cluster, &topic)
                 } else {
                     Vec::new()
                 };
-                told.followed(topic.as_str(), number, members);
+                hub.hear(Told::Followed(topic.as_str(), number, members));
             }
-            Effect::Close { topic, .. } => told.close(topic.as_str()),
+            Effect::Close { topic, .. } => hub.hear(Told::Lost(topic.as_str())),
             Effect::MemberAdded(topic, user, info) => match signed(&topic, &user) {
-                Some(who) => told.online(&who, true),
-                None => told.member_added(topic.as_str(), &Present { user, info }, core.cluster.owns(&topic)),
+                Some(who) => hub.hear(Told::Online(who, true)),
+                None => hub.hear(Told::MemberAdded(
+                    topic.as_str(),
+                    Present { user, info },
+                    core.cluster.owns(&topic),
+                )),
             },
             Effect::MemberRemoved(topic, user) => match signed(&topic, &user) {
-                Some(who) => told.online(&who, false),
-                None => told.member_removed(topic.as_str(), &user),
+                Some(who) => hub.hear(Told::Online(who, false)),
+                None => hub.hear(Told::MemberRemoved(topic.as_str(), &user)),
             },
-            Effect::Count(topic, total) => told.counted(topic.as_str(), total, core.cluster.owns(&topic)),
-            Effect::Announce(it) => told.announce(it.topic.as_str(), it.occupied, id_of(&it)),
-            Effect::State(state) => told.health(core.health(&state)),
+            Effect::Count(topic, total) => hub.hear(Told::Counted(topic.as_str(), total, core.cluster.owns(&topic))),
+            Effect::Announce(it) => hub.hear(Told::Announce(it.topic.as_str(), it.occupied, id_of(&it))),
+            Effect::State(state) => hub.hear(Told::Health(core.health(&state))),
             Effect::NameTaken(node) => {
                 core.refuse(node);
-                told.health(core.health(&State::default()));
+                hub.hear(Told::Health(core.health(&State::default())));
             }
             Effect::Gone => self.gone.store(true, Ordering::Relaxed),
         }
@@ -105,12 +109,12 @@ impl Core {
     }
 }
 
-fn deliver(delivery: &crate::Delivery, told: &dyn Told) {
+fn deliver(delivery: &jackfield_cluster::Delivery, hub: &dyn Listener) {
     let topic = delivery.topic.as_str();
     if topic == COMMANDS {
-        return told.command(&delivery.frame);
+        return hub.hear(Told::Command(&delivery.frame));
     }
-    told.deliver(Delivery {
+    hub.hear(Told::Event(Delivery {
         topic,
         frame: delivery.frame.clone(),
         except: delivery.except.map(|id| SocketId {
@@ -118,7 +122,7 @@ fn deliver(delivery: &crate::Delivery, told: &dyn Told) {
             low: id as u32,
         }),
         kept: delivery.flags & KEPT != 0,
-    });
+    }));
 }
 
 fn texts(topics: &[Topic]) -> Vec<Arc<str>> {

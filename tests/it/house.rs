@@ -20,8 +20,8 @@ use jackfield_protocol::pusher::{frames, session::Member};
 use jackfield_protocol::websocket;
 use parking_lot::Mutex;
 
-use super::Driver;
-use crate::Setup;
+use jackfield_cluster::Setup;
+use jackfield_driver::Driver;
 
 /// Confirms everything, or nothing while `silent`; keeps what it was asked.
 #[derive(Default)]

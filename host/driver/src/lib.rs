@@ -1,8 +1,10 @@
-//! What stands around the state machine: a queue in front of it, the adapters behind it, and the time.
+//! The cluster at work: what stands around its state machine, a queue in front of it, the adapter behind it, and the time.
 //!
 //! Whoever has put something into the queue works it off, unless another thread is at it already: so a lone publish costs no
 //! hand-over, and a rush of them shares calls of the adapter. What the cluster wants done is done at once and in order, before
 //! it hears of the next thing.
+
+#![warn(missing_docs)]
 
 mod effects;
 
@@ -12,12 +14,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use jackfield_cluster::{BusId, Cluster, Effect, Event, Micros, Publication, Setup, Stats, Topic, User};
 use jackfield_hub::Topic as ChannelTopic;
-use jackfield_hub::cluster::{self as hub, Elsewhere, News, Present, Told};
+use jackfield_hub::cluster::{self as hub, Elsewhere, Listener, News, Present, Told};
 use jackfield_hub::doors::{Adapter, AdapterNews, DoorError, Reach, Traffic};
 use parking_lot::Mutex;
-
-use crate::{BusId, Cluster, Effect, Event, Micros, Publication, Setup, Stats, Topic, User};
 
 /// The cluster for a hub, over an adapter.
 pub struct Driver {
@@ -143,19 +144,19 @@ impl Driver {
         self.queue.lock().push_back(item);
     }
 
-    fn work(&self, core: &mut Core, told: &dyn Told) {
+    fn work(&self, core: &mut Core, hub: &dyn Listener) {
         for _ in 0..ROUNDS {
             let mut idle = true;
             let mut items = std::mem::take(&mut core.items);
             std::mem::swap(&mut *self.queue.lock(), &mut items);
             for item in items.drain(..) {
                 idle = false;
-                self.tell(core, item, told);
+                self.tell(core, item, hub);
             }
             core.items = items;
             if core.cluster.wake() <= (self.clock)() {
                 idle = false;
-                self.handle(core, Event::Wake, told);
+                self.handle(core, Event::Wake, hub);
             }
             self.adapter.drive(&Line(self));
             if idle && self.queue.lock().is_empty() {
@@ -168,51 +169,51 @@ impl Driver {
         }
     }
 
-    fn handle(&self, core: &mut Core, event: Event<'_>, told: &dyn Told) {
+    fn handle(&self, core: &mut Core, event: Event<'_>, hub: &dyn Listener) {
         let mut effects = std::mem::take(&mut core.effects);
         core.cluster.handle(event, (self.clock)(), &mut effects);
         for effect in effects.drain(..) {
-            self.carry_out(core, effect, told);
+            self.carry_out(core, effect, hub);
         }
         core.effects = effects;
     }
 
-    fn tell(&self, core: &mut Core, item: Item, told: &dyn Told) {
+    fn tell(&self, core: &mut Core, item: Item, hub: &dyn Listener) {
         match item {
-            Item::News(news) => self.tell_news(core, news, told),
-            Item::Adapter(news) => self.tell_adapters(core, news, told),
-            Item::Leave => self.handle(core, Event::Leave, told),
+            Item::News(news) => self.tell_news(core, news, hub),
+            Item::Adapter(news) => self.tell_adapters(core, news, hub),
+            Item::Leave => self.handle(core, Event::Leave, hub),
         }
     }
 
-    fn tell_adapters(&self, core: &mut Core, news: AdapterNews, told: &dyn Told) {
+    fn tell_adapters(&self, core: &mut Core, news: AdapterNews, hub: &dyn Listener) {
         match news {
             AdapterNews::Confirmed(tickets) => {
                 for ticket in tickets {
-                    self.handle(core, Event::Confirmed(BUS, ticket), told);
+                    self.handle(core, Event::Confirmed(BUS, ticket), hub);
                 }
             }
             AdapterNews::Failed(tickets, why) => {
                 core.failure = Some(why.to_string());
                 for ticket in tickets {
-                    self.handle(core, Event::Failed(BUS, ticket), told);
+                    self.handle(core, Event::Failed(BUS, ticket), hub);
                 }
                 core.failure = None;
             }
             AdapterNews::Following(topics) => {
                 for topic in topics {
-                    self.handle(core, Event::Following(BUS, &topic), told);
+                    self.handle(core, Event::Following(BUS, &topic), hub);
                 }
             }
             AdapterNews::Lost(topics) => {
                 for topic in topics {
-                    self.handle(core, Event::Lost(BUS, &topic), told);
+                    self.handle(core, Event::Lost(BUS, &topic), hub);
                 }
             }
             AdapterNews::Received(messages) => {
                 for (topic, bytes) in messages {
                     let topic = &topic;
-                    self.handle(core, Event::Message { bus: BUS, topic, bytes }, told);
+                    self.handle(core, Event::Message { bus: BUS, topic, bytes }, hub);
                 }
             }
             AdapterNews::State(down) => {
@@ -221,12 +222,12 @@ impl Driver {
                     None => Event::LinkUp(BUS),
                     Some(_) => Event::LinkDown(BUS),
                 };
-                self.handle(core, event, told);
+                self.handle(core, event, hub);
             }
         }
     }
 
-    fn tell_news(&self, core: &mut Core, news: News, told: &dyn Told) {
+    fn tell_news(&self, core: &mut Core, news: News, hub: &dyn Listener) {
         match news {
             News::Publish(event, ticket) => {
                 let publication = Publication {
@@ -236,7 +237,7 @@ impl Driver {
                     except: event.except.map(|id| u64::from(id.high) << 32 | u64::from(id.low)),
                     ticket,
                 };
-                self.handle(core, Event::Publish(publication), told);
+                self.handle(core, Event::Publish(publication), hub);
             }
             News::Command(frame) => {
                 let publication = Publication {
@@ -246,23 +247,19 @@ impl Driver {
                     except: None,
                     ticket: None,
                 };
-                self.handle(core, Event::Publish(publication), told);
+                self.handle(core, Event::Publish(publication), hub);
             }
-            News::Occupied(topic, number) => self.handle(core, Event::Occupied(&shared(&topic), number), told),
-            News::Vacated(topic) => self.handle(core, Event::Vacated(&shared(&topic)), told),
-            News::Counted(topic, count) => self.handle(core, Event::Counted(&shared(&topic), count), told),
+            News::Occupied(topic, number) => self.handle(core, Event::Occupied(&shared(&topic), number), hub),
+            News::Vacated(topic) => self.handle(core, Event::Vacated(&shared(&topic)), hub),
+            News::Counted(topic, count) => self.handle(core, Event::Counted(&shared(&topic), count), hub),
             News::Joined(topic, Present { user, info }) => {
-                self.handle(core, Event::Joined(&shared(&topic), &user, info), told);
+                self.handle(core, Event::Joined(&shared(&topic), &user, info), hub);
             }
-            News::Left(topic, user) => self.handle(core, Event::Left(&shared(&topic), &user), told),
+            News::Left(topic, user) => self.handle(core, Event::Left(&shared(&topic), &user), hub),
             News::SignedIn(who) => {
-                self.handle(
-                    core,
-                    Event::Joined(&Topic::from(who.app), &who.user, Bytes::new()),
-                    told,
-                );
+                self.handle(core, Event::Joined(&Topic::from(who.app), &who.user, Bytes::new()), hub);
             }
-            News::SignedOut(who) => self.handle(core, Event::Left(&Topic::from(who.app), &who.user), told),
+            News::SignedOut(who) => self.handle(core, Event::Left(&Topic::from(who.app), &who.user), hub),
             News::Watch(watch) => {
                 let app = Topic::from(Arc::clone(&watch.app));
                 let online: Vec<bool> = watch
@@ -270,9 +267,9 @@ impl Driver {
                     .iter()
                     .map(|user| core.cluster.has_member(&app, user))
                     .collect();
-                told.watching(watch, &online);
+                hub.hear(Told::Watching(watch, online));
             }
-            News::Unwatch(watch) => told.unwatch(&watch),
+            News::Unwatch(watch) => hub.hear(Told::Unwatch(watch)),
         }
     }
 }
@@ -291,7 +288,7 @@ impl hub::Cluster for Driver {
         Ok(())
     }
 
-    fn drive(&self, hub: &dyn Told) {
+    fn drive(&self, hub: &dyn Listener) {
         if let Some(mut core) = self.core.try_lock() {
             self.work(&mut core, hub);
             drop(core);
@@ -361,6 +358,3 @@ const QUEUE: usize = 65_536;
 
 /// So often a thread that has come with something of its own looks for more; then another one goes on.
 const ROUNDS: usize = 64;
-
-#[cfg(test)]
-mod tests;
