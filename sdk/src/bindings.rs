@@ -89,6 +89,7 @@ pub mod rate_limit {
         inline: "package jackfield:sdk-rate-limit;
             world rate-limit {
                 export jackfield:rate-limit/limiter@0.1.0;
+                export jackfield:rate-limit/state@0.1.0;
             }",
         path: "../wit",
         pub_export_macro: true,

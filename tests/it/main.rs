@@ -37,6 +37,7 @@ mod python;
 mod questions;
 mod rates;
 mod reconnect;
+mod reload;
 mod signatures;
 mod slow;
 mod tidy;

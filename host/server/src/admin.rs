@@ -1,28 +1,174 @@
-//! The listener for operators: `GET /metrics`. Loopback by default.
+//! The listener for operators: `GET /metrics`, and the plugins. Loopback by default.
+//!
+//! `GET /plugins`, `GET /plugins/NAME`, `POST /plugins/reload`, `POST /plugins/NAME/reload`, `POST /plugins/NAME/rollback`.
+//! Answers are JSON. They are for whoever shows the token of the configuration; without one, for this machine alone, and for no page in a
+//! browser. Each change leaves a line in the log.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
-use axum::Router;
-use axum::http::{StatusCode, header};
+use axum::extract::{ConnectInfo, Path, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use jackfield_wasm::{Outcome, PluginReport};
+use serde_json::{Value, json};
 
+use crate::config::Token;
 use crate::metrics::Metrics;
+use crate::shared::Shared;
 
-/// Serves until the runtime ends.
-pub(crate) async fn serve(listener: TcpListener, metrics: Arc<Metrics>) -> std::io::Result<()> {
-    listener.set_nonblocking(true)?;
-    let listener = tokio::net::TcpListener::from_std(listener)?;
-    let router = Router::new().route("/metrics", get(move || async move { answer(&metrics) }));
-    axum::serve(listener, router).await
+/// What the answers are made of.
+#[derive(Clone)]
+pub(crate) struct Desk {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) token: Option<Arc<Token>>,
 }
 
-fn answer(metrics: &Metrics) -> Response {
-    match metrics.text() {
+/// Serves until the runtime ends.
+pub(crate) async fn serve(listener: TcpListener, desk: Desk) -> std::io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let plugins = Router::new()
+        .route("/plugins", get(list))
+        .route("/plugins/{name}", get(show))
+        .route("/plugins/reload", post(reload_all))
+        .route("/plugins/{name}/reload", post(reload))
+        .route("/plugins/{name}/rollback", post(roll_back))
+        .layer(middleware::from_fn_with_state(desk.clone(), admit));
+    let router = Router::new()
+        .route("/metrics", get(metrics))
+        .merge(plugins)
+        .with_state(desk);
+    axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await
+}
+
+/// Lets operators in.
+async fn admit(
+    State(desk): State<Desk>,
+    ConnectInfo(caller): ConnectInfo<SocketAddr>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match refusal(desk.token.as_deref(), caller, request.headers()) {
+        Some((status, reason)) => (status, Json(json!({ "error": reason }))).into_response(),
+        None => next.run(request).await,
+    }
+}
+
+fn refusal(token: Option<&Token>, caller: SocketAddr, headers: &HeaderMap) -> Option<(StatusCode, &'static str)> {
+    // A page that somebody on this machine looks at must not change plugins behind their back.
+    if headers.contains_key(header::ORIGIN) {
+        return Some((StatusCode::FORBIDDEN, "this is not for pages in browsers"));
+    }
+    let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    match (token, shown.and_then(|value| value.strip_prefix("Bearer "))) {
+        (Some(token), Some(shown)) if token.is(shown) => None,
+        (Some(_), _) => Some((
+            StatusCode::UNAUTHORIZED,
+            "show the token: `authorization: Bearer TOKEN`",
+        )),
+        (None, _) if caller.ip().to_canonical().is_loopback() => None,
+        (None, _) => Some((
+            StatusCode::FORBIDDEN,
+            "from elsewhere this takes a token: set `admin.token`",
+        )),
+    }
+}
+
+async fn metrics(State(desk): State<Desk>) -> Response {
+    match desk.metrics.text() {
         Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
+}
+
+async fn list(State(desk): State<Desk>) -> Json<Value> {
+    let plugins: Vec<Value> = desk.shared.registry.plugins().iter().map(described).collect();
+    Json(json!({ "plugins": plugins }))
+}
+
+async fn show(State(desk): State<Desk>, Path(name): Path<String>) -> Response {
+    let plugins = desk.shared.registry.plugins();
+    match plugins.iter().find(|plugin| plugin.name == name) {
+        Some(plugin) => Json(described(plugin)).into_response(),
+        None => nobody(&name),
+    }
+}
+
+async fn reload_all(State(desk): State<Desk>, ConnectInfo(caller): ConnectInfo<SocketAddr>) -> Response {
+    let outcomes = desk.shared.registry.reload(None).await;
+    told("reload", caller, "all", &outcomes)
+}
+
+async fn reload(
+    State(desk): State<Desk>,
+    ConnectInfo(caller): ConnectInfo<SocketAddr>,
+    Path(name): Path<String>,
+) -> Response {
+    let outcomes = desk.shared.registry.reload(Some(name.clone())).await;
+    told("reload", caller, &name, &outcomes)
+}
+
+async fn roll_back(
+    State(desk): State<Desk>,
+    ConnectInfo(caller): ConnectInfo<SocketAddr>,
+    Path(name): Path<String>,
+) -> Response {
+    let outcomes = desk.shared.registry.roll_back(name.clone()).await;
+    told("rollback", caller, &name, &outcomes)
+}
+
+/// The line in the log, and the answer: 409 if something was refused.
+fn told(action: &'static str, caller: SocketAddr, plugin: &str, outcomes: &[(String, Outcome)]) -> Response {
+    tracing::info!(action, plugin, %caller, ?outcomes, "an operator changes plugins");
+    if outcomes.is_empty() {
+        return nobody(plugin);
+    }
+    let refused = outcomes
+        .iter()
+        .any(|(_, outcome)| matches!(outcome, Outcome::Refused(_)));
+    let status = if refused { StatusCode::CONFLICT } else { StatusCode::OK };
+    let outcomes: Vec<Value> = outcomes
+        .iter()
+        .map(|(name, outcome)| match outcome {
+            Outcome::Live(generation) => json!({ "name": name, "outcome": "live", "generation": generation }),
+            Outcome::Unchanged => json!({ "name": name, "outcome": "unchanged" }),
+            Outcome::Refused(reason) => json!({ "name": name, "outcome": "refused", "reason": reason }),
+        })
+        .collect();
+    (status, Json(json!({ "plugins": outcomes }))).into_response()
+}
+
+fn nobody(name: &str) -> Response {
+    let error = format!("the configuration wants no plugin `{name}`");
+    (StatusCode::NOT_FOUND, Json(json!({ "error": error }))).into_response()
+}
+
+fn described(plugin: &PluginReport) -> Value {
+    let mut described = json!({
+        "name": plugin.name,
+        "door": plugin.door,
+        "state": if plugin.live.is_some() { "live" } else { "missing" },
+        "last_error": plugin.fault,
+    });
+    if let Some(version) = &plugin.live {
+        if version.paused {
+            described["state"] = json!("paused");
+        }
+        described["version"] = json!({
+            "digest": version.digest,
+            "generation": version.generation,
+            "calls": version.calls,
+            "traps": version.traps,
+            "pauses": version.pauses,
+            "counters": version.counters,
+        });
+    }
+    described
 }
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -15,7 +15,8 @@ use jackfield_wasm::{Registry, Wanted};
 use tokio::runtime::Runtime;
 use tokio::sync::{Notify, mpsc};
 
-use crate::config::Config;
+use crate::admin::Desk;
+use crate::config::{Config, Token};
 use crate::metrics::Metrics;
 use crate::proxies::Proxies;
 use crate::shared::{Counts, Shared};
@@ -104,7 +105,12 @@ pub fn assemble(config: Config, background: &Runtime) -> Result<Server, StartErr
         api_requests: AtomicU64::new(0),
         webhooks_given_up: Arc::default(),
     });
-    start_background(&shared, metrics_listener, sink, background);
+    start_background(
+        &shared,
+        metrics_listener.map(|listener| (listener, config.admin_token)),
+        sink,
+        background,
+    );
     let threads = start_threads(&shared, listener, wakes).map_err(StartError::Thread)?;
     Ok(Server {
         shared,
@@ -207,17 +213,21 @@ fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
 
 fn start_background(
     shared: &Arc<Shared>,
-    metrics: Option<TcpListener>,
+    metrics: Option<(TcpListener, Option<Token>)>,
     sink: Arc<dyn WebhookSink>,
     background: &Runtime,
 ) {
     background
         .handle()
         .spawn(webhooks::run(Arc::clone(shared), Arc::clone(&shared.notices), sink));
-    if let Some(listener) = metrics {
-        let metrics = Arc::new(Metrics::new(Arc::clone(shared)));
+    if let Some((listener, token)) = metrics {
+        let desk = Desk {
+            shared: Arc::clone(shared),
+            metrics: Arc::new(Metrics::new(Arc::clone(shared))),
+            token: token.map(Arc::new),
+        };
         background.handle().spawn(async move {
-            if let Err(error) = admin::serve(listener, metrics).await {
+            if let Err(error) = admin::serve(listener, desk).await {
                 tracing::error!(%error, "metrics are no longer served");
             }
         });

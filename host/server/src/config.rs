@@ -9,6 +9,7 @@ mod network;
 mod raw;
 mod raw_adapter;
 mod raw_app;
+mod token;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -25,6 +26,7 @@ use mistakes::Mistake;
 use raw::{RawBatching, RawConfig, RawMetrics, RawRule};
 use raw_adapter::{Choice, Section};
 use raw_app::RawApp;
+pub use token::Token;
 
 /// What the program needs to know. No option, no default hidden elsewhere.
 #[derive(Debug)]
@@ -41,6 +43,8 @@ pub struct Config {
     pub max_connections: Option<NonZeroU64>,
     /// Where metrics are served; none if they are switched off.
     pub metrics: Option<SocketAddr>,
+    /// What operators show, beside the metrics.
+    pub admin_token: Option<Token>,
     /// Whether the development page is served.
     pub development: bool,
     /// This instance's name, unique in the cluster.
@@ -157,6 +161,7 @@ fn meant(raw: RawConfig) -> Result<Config, Mistake> {
         trusted_proxies: raw.trusted_proxies.iter().map(|network| network.0).collect(),
         max_connections: NonZeroU64::new(raw.max_connections),
         metrics: enabled.then(|| SocketAddr::new(host.0, port)),
+        admin_token: raw.admin.token,
         development,
         node: raw.instance.process_id.unwrap_or_else(made_up_name),
         plugins: raw.plugins,

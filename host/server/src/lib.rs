@@ -13,6 +13,7 @@ mod development;
 mod event_loop;
 mod http;
 mod metrics;
+pub mod plugins_command;
 mod proxies;
 pub mod publish_command;
 mod shared;

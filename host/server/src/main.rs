@@ -1,10 +1,11 @@
-//! The command line: `jackfield serve` and `jackfield publish`.
+//! The command line: `jackfield serve`, `jackfield publish` and `jackfield plugins`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use jackfield::config::{self, Config, Overrides};
+use jackfield::plugins_command::{PluginsArgs, plugins};
 use jackfield::publish_command::{PublishArgs, publish};
 use jackfield::{Server, assemble};
 use tokio::runtime::{Builder, Runtime};
@@ -25,6 +26,8 @@ enum Command {
     Serve(ServeArgs),
     /// Publishes one event through the HTTP API.
     Publish(PublishArgs),
+    /// Shows the plugins of a running server, loads them anew, and brings back the version before.
+    Plugins(PluginsArgs),
 }
 
 #[derive(Args)]
@@ -53,7 +56,8 @@ fn main() -> ExitCode {
         .init();
     let outcome = match Cli::parse().command {
         Command::Serve(args) => serve(args),
-        Command::Publish(args) => send(args),
+        Command::Publish(args) => ask(publish(args)),
+        Command::Plugins(args) => ask(plugins(args)),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -99,8 +103,8 @@ fn serve(args: ServeArgs) -> anyhow::Result<()> {
     refused.map_or(Ok(()), |reason| Err(anyhow::anyhow!(reason)))
 }
 
-fn send(args: PublishArgs) -> anyhow::Result<()> {
-    background()?.block_on(publish(args))
+fn ask(question: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    background()?.block_on(question)
 }
 
 /// For webhooks, metrics and plugins that wait: one thread beside the event loops.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use jackfield_cluster::Stats;
-use jackfield_wasm::PluginReport;
+use jackfield_wasm::{PluginReport, VersionReport};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _, text};
 use prometheus_client::metrics::MetricType;
@@ -186,35 +186,46 @@ const CLUSTER: &[OfCluster] = &[
 ];
 
 fn plugins(encoder: &mut DescriptorEncoder<'_>, plugins: &[PluginReport]) -> fmt::Result {
-    let mut family = |name: &str, help: &str, of: fn(&PluginReport) -> u64| {
+    let versions = || {
+        plugins
+            .iter()
+            .filter_map(|plugin| Some((plugin, plugin.live.as_ref()?)))
+    };
+    let mut family = |name: &str, help: &str, of: fn(&VersionReport) -> u64| {
         let mut encoder = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-        for plugin in plugins {
+        for (plugin, version) in versions() {
             let labels = [("plugin", plugin.name.as_str()), ("door", plugin.door)];
-            ConstCounter::new(of(plugin)).encode(encoder.encode_family(&labels)?)?;
+            ConstCounter::new(of(version)).encode(encoder.encode_family(&labels)?)?;
         }
         Ok(())
     };
-    family("plugin_calls", "Guest calls", |plugin| plugin.calls)?;
+    family("plugin_calls", "Guest calls", |version| version.calls)?;
     family(
         "plugin_traps",
         "Guest calls that trapped or ran out of time",
-        |plugin| plugin.traps,
+        |version| version.traps,
     )?;
     family(
         "plugin_pauses",
         "Times that a plugin was paused because it failed too often",
-        |plugin| plugin.pauses,
+        |version| version.pauses,
     )?;
     let help = "Whether a plugin is paused";
     let mut paused = encoder.encode_descriptor("plugin_paused", help, None, MetricType::Gauge)?;
-    for plugin in plugins {
+    for (plugin, version) in versions() {
         let labels = [("plugin", plugin.name.as_str()), ("door", plugin.door)];
-        ConstGauge::new(i64::from(plugin.paused)).encode(paused.encode_family(&labels)?)?;
+        ConstGauge::new(i64::from(version.paused)).encode(paused.encode_family(&labels)?)?;
+    }
+    let help = "Which version of a plugin is live, counted from the start";
+    let mut generation = encoder.encode_descriptor("plugin_generation", help, None, MetricType::Gauge)?;
+    for (plugin, version) in versions() {
+        let labels = [("plugin", plugin.name.as_str()), ("door", plugin.door)];
+        ConstGauge::new(version.generation as i64).encode(generation.encode_family(&labels)?)?;
     }
     let help = "Counters of plugins' own";
     let mut encoder = encoder.encode_descriptor("plugin_counter", help, None, MetricType::Counter)?;
-    for plugin in plugins {
-        for (counter, value) in &plugin.counters {
+    for (plugin, version) in versions() {
+        for (counter, value) in &version.counters {
             let labels = [("plugin", plugin.name.as_str()), ("counter", counter)];
             ConstCounter::new(*value).encode(encoder.encode_family(&labels)?)?;
         }

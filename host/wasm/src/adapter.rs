@@ -19,9 +19,8 @@ use wasmtime::component::{Instance, InstancePre};
 use crate::bindings::hot::exports::jackfield::adapter::{bus, inbox};
 use crate::context::Context;
 use crate::io::Never;
-use crate::linkers::interface;
 use crate::links::Links;
-use crate::plugin::{ADAPTER, Door, FoundDoor};
+use crate::plugin::{ADAPTER, Door, FoundDoor, exports};
 use crate::secrets::Secrets;
 use crate::slot::Slot;
 pub(crate) use queue::Inbox;
@@ -115,14 +114,10 @@ impl Door for Bus {
     const MAY_WAIT: bool = false;
 
     fn find(pre: &InstancePre<Context>) -> wasmtime::Result<impl FoundDoor<Self>> {
-        let exports_inbox = pre
-            .component()
-            .component_type()
-            .exports(pre.engine())
-            .any(|(export, _)| interface(export) == INBOX);
+        let inbox = exports(pre, INBOX).then(|| inbox::GuestIndices::new(pre));
         Ok(Found {
             bus: bus::GuestIndices::new(pre)?,
-            inbox: exports_inbox.then(|| inbox::GuestIndices::new(pre)).transpose()?,
+            inbox: inbox.transpose()?,
         })
     }
 }

@@ -5,8 +5,8 @@
 //! second tick of the epoch.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -45,6 +45,8 @@ pub(crate) struct Identity {
     /// What each of its instances may use.
     pub(crate) limits: Limits,
     pub(crate) breaker: Breaker,
+    /// Why it cannot do its work after all, found when it was put to it.
+    pub(crate) unfit: OnceLock<String>,
     pub(crate) calls: AtomicU64,
     pub(crate) traps: AtomicU64,
     pub(crate) log_lines: Mutex<LogAllowance>,
@@ -139,6 +141,7 @@ impl Identity {
             digest,
             generation,
             breaker: Breaker::new(limits.pause_after),
+            unfit: OnceLock::new(),
             limits,
             calls: AtomicU64::new(0),
             traps: AtomicU64::new(0),

@@ -1,7 +1,6 @@
 //! `plugins/NAME.toml`: what the operator grants to a plugin. Without the file nothing beyond the harmless is granted.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::time::Duration;
 
 use jackfield_links::http::{HttpClient, Places};
@@ -69,20 +68,12 @@ impl OperatorFile {
         Ok(Some(Requests::new(client, headers.collect())))
     }
 
-    /// Reads the file beside the plugin, if there is one.
+    /// What the file beside the plugin says. No file says as much as an empty one.
     ///
     /// # Errors
-    /// A text that names the file, the line and what is accepted.
-    pub(crate) fn read(path: &Path) -> Result<Self, String> {
-        // Opening anything else might wait for ever.
-        if std::fs::metadata(path).is_ok_and(|kind| !kind.is_file()) {
-            return Err(format!("{}: it is not a file", path.display()));
-        }
-        match std::fs::read_to_string(path) {
-            Ok(text) => toml::from_str(&text).map_err(|error| format!("{}: {error}", path.display())),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(format!("{}: {error}", path.display())),
-        }
+    /// A text that names the line and what is accepted.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        toml::from_str(text).map_err(|error| error.to_string())
     }
 }
 

@@ -1,20 +1,18 @@
 //! One version of a plugin behind one door: compiled, linked, and able to make instances.
 //!
-//! Loading goes through fixed steps, each with its own message: the file is read whole and once, checked to be a
-//! component, compiled, its exports compared with the door, its imports with the grants, and a first instance is made
-//! and initialised before anything can call it.
+//! Loading goes through fixed steps, each with its own message: the files are read ([`Files`]), the component is
+//! compiled, its exports compared with the door, its imports with the grants, and a first instance is made and initialised before
+//! anything can call it.
 
-use std::fs;
-use std::io::Read as _;
-use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 
-use jackfield_protocol::signature;
-use wasmtime::Store;
 use wasmtime::component::{Component, InstancePre};
+use wasmtime::{Engine, Store};
 
 use crate::bindings::hot::exports::jackfield::plugin::lifecycle;
 use crate::context::{Context, HostSide, Identity, hot_store, refill};
+use crate::files::Files;
 use crate::http::Requests;
 use crate::imports::cleaned;
 use crate::io::Waiting;
@@ -31,6 +29,16 @@ pub(crate) trait Door: Sized + Send + 'static {
     type Waiting: Waiting;
     /// Whether plugins that wait may stand here.
     const MAY_WAIT: bool;
+
+    /// The next part of what an instance keeps, for the version that takes its place; none after the last.
+    fn snapshot(_: &mut Live<Self>) -> wasmtime::Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
+
+    /// Hands a part to an instance of the new version. It may refuse it, with a text.
+    fn restore(_: &mut Live<Self>, _: &[u8]) -> wasmtime::Result<Result<(), String>> {
+        Ok(Ok(()))
+    }
 
     /// Finds the functions in a component; an interface that is missing is the door's to judge.
     fn find(pre: &InstancePre<Context>) -> wasmtime::Result<impl FoundDoor<Self>>;
@@ -64,27 +72,27 @@ pub(crate) struct Live<D> {
     pub(crate) door: D,
 }
 
-/// Where a plugin comes from and what it is given.
+/// What a plugin is made of.
 pub(crate) struct Source<'a> {
     pub(crate) host: &'a Arc<HostSide>,
-    /// The plugins folder.
-    pub(crate) folder: &'a Path,
-    /// The file's stem.
+    /// The files' stem.
     pub(crate) name: &'a str,
-    pub(crate) config: String,
+    pub(crate) files: &'a Files,
+    pub(crate) config: &'a str,
     pub(crate) generation: u64,
+    /// Whether there are others to be served meanwhile.
+    pub(crate) nice: bool,
 }
 
 impl<D: Door> Plugin<D> {
-    /// Reads, checks, compiles and links a plugin, and tries it out with one instance.
+    /// Checks, compiles and links a plugin.
     ///
     /// # Errors
-    /// A text that names the file, without its folder, and what is wrong with it.
-    pub(crate) fn load(source: Source<'_>) -> Result<Self, String> {
-        check_name(source.name)?;
-        let path = source.folder.join(format!("{}.wasm", source.name));
-        let file = format!("{}.wasm", source.name);
-        Self::load_file(&path, source).map_err(|error| format!("{file}: {error}"))
+    /// A text that names the file and what is wrong with it.
+    pub(crate) fn load(source: &Source<'_>) -> Result<Self, String> {
+        let operator = OperatorFile::parse(&source.files.operator);
+        let operator = operator.map_err(|error| format!("{}.toml: {error}", source.name))?;
+        Self::link(source, &operator).map_err(|error| format!("{}.wasm: {error}", source.name))
     }
 
     /// A new instance, initialised.
@@ -106,18 +114,17 @@ impl<D: Door> Plugin<D> {
         }
     }
 
-    fn load_file(path: &Path, source: Source<'_>) -> Result<Self, String> {
+    fn link(source: &Source<'_>, operator: &OperatorFile) -> Result<Self, String> {
         let Source {
             host,
-            folder,
             name,
+            files,
             config,
             generation,
+            nice,
         } = source;
         let engine = &host.pulse.engine;
-        let bytes = read_component(path)?;
-        let operator = OperatorFile::read(&folder.join(format!("{name}.toml")))?;
-        let component = Component::new(engine, &bytes).map_err(|error| format!("it does not compile: {error:#}"))?;
+        let component = compile(engine, &files.wasm, *nice)?;
         let exports_door = component
             .component_type()
             .exports(engine)
@@ -140,7 +147,7 @@ impl<D: Door> Plugin<D> {
             .component_type()
             .imports(engine)
             .any(|(import, _)| interface(import) == linkers::PEERS);
-        let linker = linkers::link(engine, &component, &operator, name, D::NAME)?;
+        let linker = linkers::link(engine, &component, operator, name, D::NAME)?;
         let misfit = |error: wasmtime::Error| format!("it does not fit this host's contract: {error:#}");
         let pre = linker.instantiate_pre(&component).map_err(misfit)?;
         let found = Box::new(D::find(&pre).map_err(misfit)?);
@@ -148,14 +155,14 @@ impl<D: Door> Plugin<D> {
         let in_file = |error: String| format!("{name}.toml: {error}");
         let limits = operator.limits.meant().map_err(in_file)?;
         let requests = operator.requests(limits.deadline).map_err(in_file)?;
-        let identity = Arc::new(Identity::new(name, signature::sha256_hex(&bytes), generation, limits));
+        let identity = Arc::new(Identity::new(name, files.digest.clone(), *generation, limits));
         Ok(Self {
             identity,
             mode,
             pre,
             found,
             host: Arc::clone(host),
-            config,
+            config: (*config).to_owned(),
             has_peers,
             requests,
             lifecycle,
@@ -163,39 +170,29 @@ impl<D: Door> Plugin<D> {
     }
 }
 
-/// A plugin's name becomes the name of a file in the plugins folder, and must not lead out of it.
-fn check_name(name: &str) -> Result<(), String> {
-    let good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    if (1..=NAME_BYTES).contains(&name.len()) && name.bytes().all(good) && !name.starts_with('.') {
-        return Ok(());
-    }
-    Err(format!(
-        "a plugin's name must be 1 to {NAME_BYTES} letters, digits, `-`, `_` or `.`, and must not begin with `.`"
-    ))
+/// Whether a component has an interface that others of its kind may leave out.
+pub(crate) fn exports(pre: &InstancePre<Context>, wanted: &str) -> bool {
+    let component = pre.component().component_type();
+    component
+        .exports(pre.engine())
+        .any(|(export, _)| interface(export) == wanted)
 }
 
-/// Reads a file whole and once, and makes sure that it is a component.
-fn read_component(path: &Path) -> Result<Vec<u8>, String> {
-    // Opening anything else might wait for ever.
-    let kind = fs::metadata(path).map_err(|error| error.to_string())?;
-    if !kind.is_file() {
-        return Err("it is not a file".to_owned());
-    }
-    let file = fs::File::open(path).map_err(|error| error.to_string())?;
-    let mut bytes = Vec::new();
-    file.take(FILE_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| error.to_string())?;
-    if bytes.len() as u64 > FILE_BYTES {
-        return Err(format!("it is larger than {} MiB", FILE_BYTES >> 20));
-    }
-    match bytes.get(..8) {
-        Some([0, b'a', b's', b'm', _, _, 1, 0]) => Ok(bytes),
-        Some([0, b'a', b's', b'm', ..]) => {
-            Err("it is a core module, not a component; `cargo xtask component` wraps one".to_owned())
-        }
-        _ => Err("it is not WebAssembly".to_owned()),
-    }
+/// Compiles, if others are to be served on a thread that stands back behind theirs: a large component takes seconds.
+fn compile(engine: &Engine, wasm: &[u8], nice: bool) -> Result<Component, String> {
+    let compiled = thread::scope(|scope| {
+        let compiler = thread::Builder::new().name("compiler".to_owned());
+        let compiling = compiler.spawn_scoped(scope, || {
+            // Where that is not possible it takes its turn like everybody else.
+            let _ = nice.then(|| rustix::process::nice(NICE));
+            Component::new(engine, wasm)
+        });
+        compiling
+            .map_err(|error| format!("no thread to compile it: {error}"))?
+            .join()
+            .map_err(|_| "its compilation panicked".to_owned())
+    })?;
+    compiled.map_err(|error| format!("it does not compile: {error:#}"))
 }
 
 /// The innermost reason of a guest's failure, without addresses and frames.
@@ -209,8 +206,5 @@ pub(crate) const ADAPTER: &str = "adapter";
 /// The auth door's name: the only one whose plugins may import `handshake`.
 pub(crate) const AUTH: &str = "auth";
 
-/// Bytes of a plugin's name.
-const NAME_BYTES: usize = 64;
-
-/// The largest file that is read. JavaScript and Python components are 12 to 18 MiB.
-const FILE_BYTES: u64 = 64 << 20;
+/// How far compiling stands back.
+const NICE: i32 = 10;

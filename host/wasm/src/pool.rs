@@ -7,16 +7,16 @@
 use std::cell::Cell;
 use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use jackfield_hub::doors::DoorError;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use wasmtime::Trap;
 
 use crate::breaker::Failure;
 use crate::context::begin_call;
-use crate::imports::{count_trap, may_log};
+use crate::imports::{cleaned, count_trap, may_log};
 use crate::io::{self, Fibers};
 use crate::linkers::Mode;
 use crate::plugin::{Door, Live, Plugin, reason};
@@ -30,6 +30,8 @@ pub(crate) struct Pool<D: Door> {
     /// Whether an instance may be replaced between two calls: it keeps nothing that matters.
     forgetful: bool,
     hasher: RandomState,
+    /// What its instances kept belongs to another version.
+    retired: AtomicBool,
 }
 
 /// How many instances a pool has, and how a caller finds one.
@@ -45,7 +47,8 @@ pub(crate) enum Spread {
 
 impl<D: Door> Pool<D> {
     /// A pool whose plugin has been tried out: one that cannot start never gets into a slot.
-    pub(crate) fn start(plugin: Plugin<D>, spread: Spread) -> Result<Self, String> {
+    /// Versions of one slot share the `hasher`: a key stays with the place of its instance.
+    pub(crate) fn start(plugin: Plugin<D>, spread: Spread, hasher: RandomState) -> Result<Self, String> {
         let count = match spread {
             Spread::PerThread => THREAD_SLOTS,
             Spread::Keyed => KEYED_SLOTS,
@@ -61,22 +64,75 @@ impl<D: Door> Pool<D> {
             plugin,
             slots,
             forgetful: matches!(spread, Spread::PerThread),
-            hasher: RandomState::new(),
+            hasher,
+            retired: AtomicBool::new(false),
         })
     }
 
     /// Calls an instance, whichever this thread uses.
     pub(crate) fn call_any<R>(&self, call: impl FnOnce(&mut Live<D>) -> wasmtime::Result<R>) -> Result<R, DoorError> {
-        self.call(thread_slot() % self.slots.len(), call)
+        self.plugin.admit()?;
+        self.call(self.slots[thread_slot() % self.slots.len()].lock(), call)
     }
 
-    /// Calls the instance that keeps this key.
+    /// Calls the instance that keeps this key; none if what it kept belongs to another version by now, which is to be asked instead.
     pub(crate) fn call_keyed<R>(
         &self,
         key: impl Hash,
         call: impl FnOnce(&mut Live<D>) -> wasmtime::Result<R>,
-    ) -> Result<R, DoorError> {
-        self.call(self.hasher.hash_one(key) as usize % self.slots.len(), call)
+    ) -> Option<Result<R, DoorError>> {
+        if let Err(paused) = self.plugin.admit() {
+            return Some(Err(paused));
+        }
+        let slot = self.slots[self.hasher.hash_one(key) as usize % self.slots.len()].lock();
+        // Whoever asked while it was handed over has waited for the lock until now.
+        (!self.retired.load(Ordering::Relaxed)).then(|| self.call(slot, call))
+    }
+
+    /// Takes the place of `old`, whose instances hand over what they keep. Meanwhile nobody is called; then `put` is, before anybody
+    /// is called again.
+    pub(crate) fn succeed(&self, old: &Self, put: impl FnOnce()) {
+        if self.forgetful || self.slots.len() != old.slots.len() {
+            return put();
+        }
+        let mut left: Vec<MutexGuard<'_, _>> = old.slots.iter().map(Mutex::lock).collect();
+        for (left, taken) in left.iter_mut().zip(&self.slots) {
+            if let Some(left) = left.take()
+                && self.plugin.mode == Mode::Hot
+            {
+                self.inherit(left, &mut taken.lock());
+            }
+        }
+        self.retired.store(false, Ordering::Relaxed);
+        old.retired.store(true, Ordering::Relaxed);
+        put();
+    }
+
+    fn inherit(&self, mut left: Live<D>, place: &mut Option<Live<D>>) {
+        let mut hand_over = || -> Result<(), String> {
+            let mut heir = match place.take() {
+                Some(heir) => heir,
+                None => self.plugin.instantiate()?,
+            };
+            for _ in 0..PARTS {
+                begin_call(&mut left.store);
+                let part = D::snapshot(&mut left).map_err(|error| format!("snapshot failed: {}", reason(&error)))?;
+                let Some(part) = part else {
+                    *place = Some(heir);
+                    return Ok(());
+                };
+                begin_call(&mut heir.store);
+                let restored =
+                    D::restore(&mut heir, &part).map_err(|error| format!("restore failed: {}", reason(&error)))?;
+                restored.map_err(|refusal| format!("restore refused: {}", cleaned(&refusal)))?;
+            }
+            Err(format!("it has more than {PARTS} parts"))
+        };
+        // The next question makes a fresh instance.
+        if let Err(reason) = hand_over() {
+            let plugin = self.plugin.identity.name.as_str();
+            tracing::warn!(plugin, door = D::NAME, reason, "what an instance kept is lost");
+        }
     }
 
     /// Takes the instance that was tried out; for the adapter door, which keeps its single one itself.
@@ -84,9 +140,11 @@ impl<D: Door> Pool<D> {
         self.slots[0].lock().take()
     }
 
-    fn call<R>(&self, slot: usize, call: impl FnOnce(&mut Live<D>) -> wasmtime::Result<R>) -> Result<R, DoorError> {
-        self.plugin.admit()?;
-        let mut slot = self.slots[slot].lock();
+    fn call<R>(
+        &self,
+        mut slot: MutexGuard<'_, Option<Live<D>>>,
+        call: impl FnOnce(&mut Live<D>) -> wasmtime::Result<R>,
+    ) -> Result<R, DoorError> {
         let live = match &mut *slot {
             Some(live) => live,
             empty => empty.insert(self.plugin.make()?),
@@ -188,6 +246,9 @@ pub(crate) type SharedPool<D> = Arc<Pool<D>>;
 
 /// More than the serving threads of a large machine; unused ones cost a pointer.
 const THREAD_SLOTS: usize = 64;
+
+/// Parts of what one instance keeps, as `wit/deps/rate-limit` promises: twice what its memory holds ordinarily.
+const PARTS: usize = 64;
 
 /// Enough that threads seldom meet at one instance, few enough that each is warm.
 const KEYED_SLOTS: usize = 8;

@@ -7,19 +7,26 @@ use jackfield_hub::doors::{Answer, Decision, DoorError, Limiter, Question};
 use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre};
 
-use crate::bindings::hot::exports::jackfield::rate_limit::limiter;
+use crate::bindings::hot::exports::jackfield::rate_limit::{limiter, state};
 use crate::bindings::hot::jackfield::rate_limit::counts;
 use crate::bindings::io::exports::jackfield::rate_limit::limiter as waiting;
 use crate::context::Context;
 use crate::io::{self, Waiting};
 use crate::linkers::Mode;
-use crate::plugin::{Door, FoundDoor};
+use crate::plugin::{Door, FoundDoor, Live, exports};
 use crate::pool::{Pool, SharedPool};
 use crate::slot::Slot;
 
-/// The guest's function.
+/// The guest's functions.
 pub(crate) struct RateLimit {
     guest: limiter::Guest,
+    /// What plugins that keep nothing leave out.
+    state: Option<state::Guest>,
+}
+
+struct Found {
+    limiter: limiter::GuestIndices,
+    state: Option<state::GuestIndices>,
 }
 
 /// The door.
@@ -31,22 +38,28 @@ pub(crate) struct RateLimitDoor {
 
 impl Limiter for RateLimitDoor {
     fn check(&self, question: &Question<'_>) -> Answer<Result<Decision, DoorError>> {
-        match self.slot.live() {
-            Err(error) => Answer::Ready(Err(error)),
-            Ok(pool) if pool.plugin.mode == Mode::Io => self.wait_for(pool, question),
-            Ok(pool) => Answer::Ready(self.ask(&pool, question)),
+        loop {
+            return match self.slot.live() {
+                Err(error) => Answer::Ready(Err(error)),
+                Ok(pool) if pool.plugin.mode == Mode::Io => self.wait_for(pool, question),
+                Ok(pool) => match self.ask(&pool, question) {
+                    Some(decision) => Answer::Ready(decision),
+                    None => continue,
+                },
+            };
         }
     }
 }
 
 impl RateLimitDoor {
-    fn ask(&self, pool: &Pool<RateLimit>, question: &Question<'_>) -> Result<Decision, DoorError> {
-        let decision = pool.call_keyed((question.scope, question.key), |live| {
+    /// None if another version has taken this one's place in the meantime.
+    fn ask(&self, pool: &Pool<RateLimit>, question: &Question<'_>) -> Option<Result<Decision, DoorError>> {
+        let decided = pool.call_keyed((question.scope, question.key), |live| {
             // Read while the instance is held: it never sees time run backwards.
             let now_us = self.started.elapsed().as_micros() as u64;
             live.door.guest.call_check(&mut live.store, lend(question, now_us))
         })?;
-        Ok(taken(decision))
+        Some(decided.map(taken))
     }
 
     /// Asks a plugin that may wait, whichever of its instances is free.
@@ -86,18 +99,40 @@ impl Door for RateLimit {
     type Waiting = WaitingRateLimit;
     const MAY_WAIT: bool = true;
 
-    fn find(pre: &InstancePre<Context>) -> wasmtime::Result<impl FoundDoor<Self>> {
-        limiter::GuestIndices::new(pre)
+    fn snapshot(live: &mut Live<Self>) -> wasmtime::Result<Option<Vec<u8>>> {
+        match &live.door.state {
+            Some(state) => state.call_snapshot(&mut live.store),
+            None => Ok(None),
+        }
     }
-}
 
-impl FoundDoor<RateLimit> for limiter::GuestIndices {
-    fn bind(&self, store: &mut Store<Context>, instance: &Instance) -> wasmtime::Result<RateLimit> {
-        Ok(RateLimit {
-            guest: self.load(store, instance)?,
+    fn restore(live: &mut Live<Self>, part: &[u8]) -> wasmtime::Result<Result<(), String>> {
+        match &live.door.state {
+            Some(state) => state.call_restore(&mut live.store, part),
+            None => Ok(Err("it keeps nothing".to_owned())),
+        }
+    }
+
+    fn find(pre: &InstancePre<Context>) -> wasmtime::Result<impl FoundDoor<Self>> {
+        let state = exports(pre, STATE).then(|| state::GuestIndices::new(pre));
+        Ok(Found {
+            limiter: limiter::GuestIndices::new(pre)?,
+            state: state.transpose()?,
         })
     }
 }
+
+impl FoundDoor<RateLimit> for Found {
+    fn bind(&self, store: &mut Store<Context>, instance: &Instance) -> wasmtime::Result<RateLimit> {
+        let state = self.state.as_ref().map(|state| state.load(&mut *store, instance));
+        Ok(RateLimit {
+            state: state.transpose()?,
+            guest: self.limiter.load(store, instance)?,
+        })
+    }
+}
+
+const STATE: &str = "jackfield:rate-limit/state";
 
 fn lend<'a>(question: &Question<'a>, now_us: u64) -> counts::Question<'a> {
     let Question { scope, key, cost, rule } = *question;

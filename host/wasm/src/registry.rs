@@ -1,12 +1,12 @@
 //! All plugins that the configuration wants, by door.
 //!
 //! Loading never fails as a whole: a slot whose plugin cannot be loaded stays empty and its door answers with the
-//! reason, while the others work. [`Registry::faults`] is what readiness looks at.
+//! reason, while the others work. [`Registry::faults`] is what readiness looks at. The
+//! reloader changes what stands in the slots while they are used.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use jackfield_hub::Apps;
@@ -14,11 +14,12 @@ use jackfield_hub::doors::{Adapter, Authorizer, Limiter, WebhookSink};
 
 use crate::adapter::{AdapterDoor, Bus};
 use crate::auth::AuthChain;
-use crate::context::{HostSide, Identity};
+use crate::context::HostSide;
 use crate::engine::Pulse;
 use crate::plugin::Door;
 use crate::pool::Spread;
 use crate::rate_limit::{RateLimit, RateLimitDoor};
+use crate::reloader::{Outcome, Place, PluginReport, Reloader};
 use crate::secrets::Secrets;
 use crate::slot::Slot;
 use crate::webhook::{Webhook, WebhookDoor};
@@ -48,35 +49,14 @@ pub struct Registry {
     auth: AuthChain,
     rate_limit: Arc<Slot<RateLimit>>,
     webhook: Arc<Slot<Webhook>>,
+    places: Vec<Arc<dyn Place>>,
+    reloader: Reloader,
     node: String,
     /// Those of the adapter's configuration.
     adapter_secrets: Secrets,
     /// Where links live, and plugins that wait.
     waiting: tokio::runtime::Handle,
     started: Instant,
-}
-
-/// One live plugin, for logs and metrics.
-#[derive(Clone, Debug)]
-pub struct PluginReport {
-    /// The file's stem.
-    pub name: String,
-    /// Its door.
-    pub door: &'static str,
-    /// SHA-256 of the file.
-    pub digest: String,
-    /// How many versions have been live in this slot, this one included.
-    pub generation: u64,
-    /// Guest calls since it went live.
-    pub calls: u64,
-    /// Calls that ended in a trap or ran out of time.
-    pub traps: u64,
-    /// Whether it is paused because it failed too often.
-    pub paused: bool,
-    /// How often it was paused.
-    pub pauses: u64,
-    /// Its own counters.
-    pub counters: BTreeMap<String, u64>,
 }
 
 impl Registry {
@@ -96,23 +76,31 @@ impl Registry {
         let config = wanted.configs.get(&adapter).map_or("{}", String::as_str);
         let (config, adapter_secrets) = Secrets::hide(config);
         let auth = wanted.auth.iter().map(|name| slot(wanted, name, Spread::PerThread));
-        let registry = Self {
-            adapter: Arc::new(Slot::new(adapter, config, Spread::Single)),
-            auth: AuthChain { slots: auth.collect() },
-            rate_limit: slot(wanted, &wanted.rate_limit, Spread::Keyed),
-            webhook: slot(wanted, &wanted.webhook, Spread::PerThread),
+        let adapter = Arc::new(Slot::new(adapter, config, Spread::Single));
+        let auth = AuthChain { slots: auth.collect() };
+        let rate_limit = slot(wanted, &wanted.rate_limit, Spread::Keyed);
+        let webhook = slot(wanted, &wanted.webhook, Spread::PerThread);
+        let mut places: Vec<Arc<dyn Place>> = vec![
+            Arc::clone(&adapter) as _,
+            Arc::clone(&rate_limit) as _,
+            Arc::clone(&webhook) as _,
+        ];
+        places.extend(auth.slots.iter().map(|slot| Arc::clone(slot) as _));
+        let (waiting, started) = (host.waiting.clone(), host.started);
+        let reloader = Reloader::start(host, wanted.folder.clone(), places.clone())
+            .map_err(|error| format!("no thread to look after the plugins: {error}"))?;
+        Ok(Self {
+            adapter,
+            auth,
+            rate_limit,
+            webhook,
+            places,
+            reloader,
             node: wanted.node.clone(),
             adapter_secrets,
-            waiting: host.waiting.clone(),
-            started: host.started,
-        };
-        registry.adapter.load(&host, &wanted.folder);
-        for slot in registry.auth.slots.iter() {
-            slot.load(&host, &wanted.folder);
-        }
-        registry.rate_limit.load(&host, &wanted.folder);
-        registry.webhook.load(&host, &wanted.folder);
-        Ok(registry)
+            waiting,
+            started,
+        })
     }
 
     /// The adapter door.
@@ -141,18 +129,29 @@ impl Registry {
         })
     }
 
-    /// What is wrong with the slots, one line each.
+    /// What is wrong with the slots where nothing is live, one line each.
     pub fn faults(&self) -> Vec<String> {
-        let auth = self.auth.slots.iter().filter_map(|slot| slot.fault());
-        let others = [self.adapter.fault(), self.rate_limit.fault(), self.webhook.fault()];
-        auth.chain(others.into_iter().flatten()).collect()
+        let empty = self.plugins().into_iter().filter(|plugin| plugin.live.is_none());
+        let told = empty.map(|plugin| {
+            let fault = plugin.fault.unwrap_or_default();
+            format!("{} plugin `{}`: {fault}", plugin.door, plugin.name)
+        });
+        told.collect()
     }
 
-    /// The live plugins.
+    /// The plugins, in the order of their doors.
     pub fn plugins(&self) -> Vec<PluginReport> {
-        let auth = self.auth.slots.iter().filter_map(|slot| report(slot));
-        let others = [report(&self.adapter), report(&self.rate_limit), report(&self.webhook)];
-        others.into_iter().flatten().chain(auth).collect()
+        self.places.iter().map(|place| place.report()).collect()
+    }
+
+    /// Loads what the files of one plugin hold, or of all; with what became of each. Nothing if there is no such plugin.
+    pub async fn reload(&self, name: Option<String>) -> Vec<(String, Outcome)> {
+        self.reloader.reload(name).await
+    }
+
+    /// Brings back the version before the live one, which is not loaded again by itself.
+    pub async fn roll_back(&self, name: String) -> Vec<(String, Outcome)> {
+        self.reloader.roll_back(name).await
     }
 }
 
@@ -171,20 +170,4 @@ fn adapter_name(wanted: &Wanted) -> String {
     } else {
         prefixed
     }
-}
-
-fn report<D: Door>(slot: &Slot<D>) -> Option<PluginReport> {
-    let pool = slot.live().ok()?;
-    let identity: &Identity = &pool.plugin.identity;
-    Some(PluginReport {
-        name: identity.name.clone(),
-        door: D::NAME,
-        digest: identity.digest.clone(),
-        generation: identity.generation,
-        calls: identity.calls.load(Ordering::Relaxed),
-        traps: identity.traps.load(Ordering::Relaxed),
-        paused: identity.breaker.is_paused(),
-        pauses: identity.breaker.trips.load(Ordering::Relaxed),
-        counters: identity.counters.lock().clone(),
-    })
 }

@@ -71,11 +71,46 @@ impl Buckets {
         };
     }
 
+    /// Takes out as many buckets as a part of a snapshot holds, if there are any: each is when it will be full, the bytes of
+    /// its key, and the key.
+    pub(crate) fn take_part(&mut self) -> Option<Vec<u8>> {
+        let mut part = Vec::new();
+        while part.len() < PART_BYTES
+            && let Some((key, full_at_ns)) = self.full_at_ns.pop_first()
+        {
+            part.extend(full_at_ns.to_le_bytes());
+            part.extend((key.len() as u32).to_le_bytes());
+            part.extend(key.as_bytes());
+        }
+        (!part.is_empty()).then_some(part)
+    }
+
+    /// Puts the buckets of a part in.
+    pub(crate) fn put_part(&mut self, mut part: &[u8]) -> Result<(), String> {
+        while !part.is_empty() {
+            let bucket = take_bucket(&mut part).ok_or("this is not what a version of this plugin kept")?;
+            if self.full_at_ns.len() < CAPACITY {
+                self.full_at_ns.insert(bucket.0.into(), bucket.1);
+            }
+        }
+        Ok(())
+    }
+
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.full_at_ns.len()
     }
 }
+
+fn take_bucket<'a>(part: &mut &'a [u8]) -> Option<(&'a str, u128)> {
+    let full_at_ns = u128::from_le_bytes(*part.split_off(..16)?.as_array()?);
+    let bytes = u32::from_le_bytes(*part.split_off(..4)?.as_array()?);
+    let key = str::from_utf8(part.split_off(..bytes as usize)?).ok()?;
+    Some((key, full_at_ns))
+}
+
+/// A part ends with the bucket that reaches this many bytes: small enough to be made and read in a fraction of a call's time.
+const PART_BYTES: usize = 256 << 10;
 
 /// How many buckets there may be. With keys of 50 bytes they take about 8 MB, half of what a plugin's memory may grow
 /// to.

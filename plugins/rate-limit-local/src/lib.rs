@@ -45,6 +45,14 @@ impl RateLimit for Local {
         }
         decision
     }
+
+    fn snapshot(&mut self) -> Option<Vec<u8>> {
+        self.buckets.take_part()
+    }
+
+    fn restore(&mut self, part: &[u8]) -> Result<(), String> {
+        self.buckets.put_part(part)
+    }
 }
 
 export_rate_limit!(Local);

@@ -271,3 +271,23 @@ fn there_are_never_more_buckets_than_there_is_room_for() {
 fn refuses_settings_it_does_not_have() {
     assert!(Local::new(r#"{"burst":1}"#).is_err());
 }
+
+#[test]
+fn what_was_counted_goes_over_to_the_next_version() {
+    let mut limiter = limiter();
+    let slow = rule(1, 60_000, 2);
+    for client in 0..20_000 {
+        assert!(ask(&mut limiter, &client.to_string(), 2, slow, 0).allowed);
+    }
+    let mut next = self::limiter();
+    let mut parts = 0;
+    while let Some(part) = limiter.snapshot() {
+        assert!(part.len() <= 512 << 10, "as much as the contract allows");
+        next.restore(&part).expect("its own");
+        parts += 1;
+    }
+    assert!(parts > 1);
+    let allowed = (0..20_000).filter(|client| ask(&mut next, &client.to_string(), 1, slow, 0).allowed);
+    assert_eq!(allowed.count(), 0);
+    assert!(next.restore(b"nonsense").is_err());
+}

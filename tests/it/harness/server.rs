@@ -240,6 +240,11 @@ impl Server {
         Setup::default().start().await
     }
 
+    /// A file in the plugins folder.
+    pub(crate) fn plugin_file(&self, name: &str) -> PathBuf {
+        self.folder.path().join("plugins").join(name)
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }

@@ -14,7 +14,7 @@ use jackfield_hub::doors::{
 use jackfield_hub::{App, Apps as _, Endpoint, Policy, Secret};
 use jackfield_protocol::names::ChannelName;
 use jackfield_stores::AppTable;
-use jackfield_wasm::{PluginReport, Registry, Wanted};
+use jackfield_wasm::{Registry, VersionReport, Wanted};
 use tokio::runtime::{Builder, Runtime};
 
 use super::heard::Heard;
@@ -231,10 +231,11 @@ impl Stand {
     }
 
     /// What is known of a live plugin.
-    pub(crate) fn report(&self, name: &str) -> PluginReport {
+    pub(crate) fn report(&self, name: &str) -> VersionReport {
         let mut plugins = self.registry.plugins().into_iter();
         plugins
             .find(|plugin| plugin.name == name)
+            .and_then(|plugin| plugin.live)
             .unwrap_or_else(|| panic!("{name} is not live"))
     }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::raw::{Mode, RawConfig};
+use super::token::Token;
 
 /// Sets one key from a text; the error says what is accepted.
 type Set = fn(&mut RawConfig, &str) -> Result<(), String>;
@@ -69,6 +70,10 @@ pub(super) const ENV_NAMES: &[(&str, &str, Set)] = &[
     }),
     ("METRICS_HOST", "metrics.host", |raw, text| {
         text.parse().map(|host| raw.metrics.host = host)
+    }),
+    ("JACKFIELD_ADMIN_TOKEN", "admin.token", |raw, text| {
+        raw.admin.token = Some(Token::try_from(text.to_owned())?);
+        Ok(())
     }),
     ("METRICS_PORT", "metrics.port", |raw, text| {
         port(text).map(|port| raw.metrics.port = port)

@@ -12,6 +12,7 @@ use super::mistakes::Source;
 use super::network::{Host, Network, PathPrefix};
 use super::raw_adapter::{RawAdapter, Section};
 use super::raw_app::RawApp;
+use super::token::Token;
 
 /// The whole file.
 #[derive(Debug, Deserialize)]
@@ -46,6 +47,7 @@ pub(super) struct RawConfig {
     pub(super) plugin: BTreeMap<String, Section>,
     pub(super) http_api: RawHttpApi,
     pub(super) metrics: RawMetrics,
+    pub(super) admin: RawAdmin,
     pub(super) apps: Vec<RawApp>,
 }
 
@@ -154,6 +156,7 @@ impl Default for RawConfig {
             plugin: BTreeMap::new(),
             http_api: RawHttpApi::default(),
             metrics: RawMetrics::default(),
+            admin: RawAdmin::default(),
             apps: Vec::new(),
         }
     }
@@ -185,6 +188,13 @@ impl Default for RawWebhooks {
             allow_private_addresses: false,
         }
     }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawAdmin {
+    /// What whoever looks at plugins, or changes them, must show. Without it that is possible on this machine alone.
+    pub(super) token: Option<Token>,
 }
 
 impl Default for RawMetrics {

@@ -40,13 +40,37 @@ impl Running {
         }
     }
 
-    /// Starts the plugin if there is one that does not run, unless a failure is too recent.
+    /// Starts the plugin if there is one that does not run, unless a failure is too recent; or the version that has taken the place of
+    /// the one that runs.
     pub(super) fn ensure_started(&mut self, traffic: &dyn Traffic) {
-        if self.live.is_some() || self.pause.is_some_and(|(until, _)| Instant::now() < until) {
+        if let Some((pool, _)) = &self.live {
+            if !self.slot.is_live(pool) {
+                self.replace(traffic);
+            }
+            return;
+        }
+        if self.pause.is_some_and(|(until, _)| Instant::now() < until) {
             return;
         }
         if let Err(error) = self.start(traffic) {
             self.fail(&error, traffic);
+        }
+    }
+
+    /// The new version finds the links as they are, and is asked again for all that is followed; what is in flight is told to it.
+    fn replace(&mut self, traffic: &dyn Traffic) {
+        let Ok(next) = self.slot.live() else { return };
+        if next.plugin.identity.unfit.get().is_some() {
+            return;
+        }
+        let old = self.live.take();
+        match self.start(traffic) {
+            Ok(()) => end(old),
+            // The reloader takes it back; the old one serves on.
+            Err(error) => {
+                self.live = old;
+                next.plugin.identity.unfit.get_or_init(|| error.to_string());
+            }
         }
     }
 
@@ -150,15 +174,17 @@ impl Running {
 }
 
 impl Drop for Running {
-    /// The adapter's last call. Nobody listens any more to what it tells.
     fn drop(&mut self) {
-        let Some((pool, live)) = &mut self.live else {
-            return;
-        };
-        begin_call(&mut live.store);
-        if let Err(trap) = live.door.guest.call_stop(&mut live.store) {
-            pool.plugin.trapped(&trap);
-        }
+        end(self.live.take());
+    }
+}
+
+/// An instance's last call. Nobody listens any more to what it tells.
+fn end(instance: Option<(SharedPool<Bus>, Live<Bus>)>) {
+    let Some((pool, mut live)) = instance else { return };
+    begin_call(&mut live.store);
+    if let Err(trap) = live.door.guest.call_stop(&mut live.store) {
+        pool.plugin.trapped(&trap);
     }
 }
 

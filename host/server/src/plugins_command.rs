@@ -1,0 +1,106 @@
+//! `jackfield plugins`: what stands at the doors of a running server, and a hand on it.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use jackfield_links::http::{HttpClient, Places, Request};
+use serde_json::Value;
+
+/// What to do, and where.
+#[derive(Args, Debug)]
+pub struct PluginsArgs {
+    #[command(subcommand)]
+    action: Option<Action>,
+    /// The port of the metrics.
+    #[arg(long, global = true, default_value_t = 9601)]
+    port: u16,
+    /// The machine.
+    #[arg(long, global = true, default_value = "127.0.0.1")]
+    host: String,
+    /// `admin.token` of the configuration, if there is one.
+    #[arg(long, global = true, env = "JACKFIELD_ADMIN_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// All plugins, a line each.
+    List,
+    /// All that is known of one.
+    Show { name: String },
+    /// Loads what the files hold now: those of one plugin, or of all. Also what was rolled back before.
+    Reload { name: Option<String> },
+    /// Brings back the version before the live one.
+    Rollback { name: String },
+}
+
+/// Asks the server, and prints what it answers.
+///
+/// # Errors
+/// When the server cannot be reached or refuses; the text says why.
+pub async fn plugins(args: PluginsArgs) -> anyhow::Result<()> {
+    let (method, path) = match args.action.as_ref().unwrap_or(&Action::List) {
+        Action::List => ("GET", "/plugins".to_owned()),
+        Action::Show { name } => ("GET", format!("/plugins/{name}")),
+        Action::Reload { name: None } => ("POST", "/plugins/reload".to_owned()),
+        Action::Reload { name: Some(name) } => ("POST", format!("/plugins/{name}/reload")),
+        Action::Rollback { name } => ("POST", format!("/plugins/{name}/rollback")),
+    };
+    let client = HttpClient::new(Places::anywhere(true), PATIENCE).map_err(anyhow::Error::msg)?;
+    let authorization = args
+        .token
+        .iter()
+        .map(|token| ("authorization".to_owned(), format!("Bearer {token}")));
+    let request = Request {
+        method: method.to_owned(),
+        url: format!("http://{}:{}{path}", args.host, args.port),
+        headers: authorization.collect(),
+        body: Vec::new(),
+    };
+    let response = client.send(request).await?;
+    let answer: Value = serde_json::from_slice(&response.body)?;
+    print(&answer);
+    anyhow::ensure!(
+        (200..300).contains(&response.status),
+        "the server answered {}",
+        response.status
+    );
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "what the operator has asked for")]
+fn print(answer: &Value) {
+    let Some(plugins) = answer["plugins"].as_array() else {
+        return println!("{answer:#}");
+    };
+    for plugin in plugins {
+        println!("{}", line(plugin));
+    }
+}
+
+/// One plugin, or what became of it.
+fn line(plugin: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    let name = text(&plugin["name"]);
+    if plugin["outcome"].is_string() {
+        let generation = plugin["generation"]
+            .as_u64()
+            .map(|number| format!(" generation {number}"));
+        let reason = plugin["reason"].as_str().map(|reason| format!(": {reason}"));
+        let (generation, reason) = (generation.unwrap_or_default(), reason.unwrap_or_default());
+        return format!("{name:24} {}{generation}{reason}", text(&plugin["outcome"]));
+    }
+    let version = &plugin["version"];
+    let digest: String = text(&version["digest"]).chars().take(12).collect();
+    let (generation, calls, traps) = (&version["generation"], &version["calls"], &version["traps"]);
+    let fault = plugin["last_error"].as_str().map(|fault| format!("  {fault}"));
+    format!(
+        "{name:24} {:10} {:8} {digest:12} generation {generation} calls {calls} traps {traps}{}",
+        text(&plugin["door"]),
+        text(&plugin["state"]),
+        fault.unwrap_or_default()
+    )
+}
+
+/// A component that compiles for long is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
