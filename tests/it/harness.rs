@@ -8,6 +8,7 @@ pub(crate) mod fault_proxy;
 pub(crate) mod fleet;
 pub(crate) mod heard;
 pub(crate) mod http;
+pub(crate) mod load;
 pub(crate) mod node;
 pub(crate) mod python;
 pub(crate) mod scene;

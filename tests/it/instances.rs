@@ -1,7 +1,13 @@
 //! Several instances behind no balancer at all: what is done at one is seen at the others, as if they were one.
 
 mod balanced;
+mod deaths;
+mod departure;
 mod faults;
+mod links_fail;
+mod moves;
+mod neighbours;
+mod outage;
 mod told;
 
 use serde_json::json;

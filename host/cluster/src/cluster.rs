@@ -47,6 +47,9 @@ pub struct Setup {
     pub key: Option<Vec<u8>>,
     /// How much is kept to be sent again.
     pub ring_bytes: usize,
+    /// A digest of what this node serves; 0 says nothing. Whoever serves something else is no part of the same deployment, or is
+    /// about to be changed: see [`State::neighbours`].
+    pub apps: u64,
 }
 
 /// This node.
@@ -56,6 +59,7 @@ pub(crate) struct Me {
     pub(crate) all: Topic,
     pub(crate) inbox: Topic,
     pub(crate) seal: Seal,
+    pub(crate) apps: u64,
     pub(crate) rules: Rules,
     pub(crate) phase: Phase,
     pub(crate) now: Micros,
@@ -88,6 +92,7 @@ impl Setup {
             seed,
             key: None,
             ring_bytes: RING_BYTES,
+            apps: 0,
         }
     }
 }
@@ -109,6 +114,7 @@ impl Cluster {
                 all: Topic::all(),
                 inbox: Topic::of(id),
                 seal: Seal::new(setup.key.as_deref()),
+                apps: setup.apps,
                 rules,
                 phase: Phase::Listening {
                     proven: None,
@@ -177,7 +183,19 @@ impl Cluster {
             open: self.is_open(),
             complete: self.buses.proven && self.peers.live.values().all(|peer| peer.pull.is_whole()),
             degraded,
+            neighbours: self.neighbours(),
         }
+    }
+
+    /// Live nodes that say that they serve something else.
+    fn neighbours(&self) -> Vec<Arc<str>> {
+        let own = self.me.apps;
+        let others = self
+            .peers
+            .live
+            .values()
+            .filter(|peer| peer.apps != own && peer.apps != 0 && own != 0);
+        others.map(|peer| Arc::clone(&peer.name)).collect()
     }
 
     /// What was counted.

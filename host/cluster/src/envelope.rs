@@ -9,6 +9,8 @@
 
 mod fields;
 mod kinds;
+#[cfg(test)]
+mod recorded;
 mod seal;
 #[cfg(test)]
 mod tests;
@@ -91,6 +93,8 @@ pub(crate) struct Beat {
     pub(crate) death_at: Micros,
     /// All live peers.
     pub(crate) peers: Vec<Mark>,
+    /// What the sender serves: see [`Setup::apps`](crate::Setup::apps). 0 from versions that did not say it.
+    pub(crate) apps: u64,
 }
 
 /// What a node knows of one of its peers.

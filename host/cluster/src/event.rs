@@ -1,5 +1,7 @@
 //! What the cluster is told, and what it wants done.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use jackfield_hub::doors::Reach;
 
@@ -193,6 +195,9 @@ pub struct State {
     pub complete: bool,
     /// Why not all is well.
     pub degraded: Option<Degraded>,
+    /// The names of live nodes that serve other apps than this one. Everything works nevertheless, but who is to tell an app's server
+    /// may be one that does not know the app.
+    pub neighbours: Vec<Arc<str>>,
 }
 
 /// Why not all is well.

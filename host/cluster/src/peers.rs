@@ -34,6 +34,8 @@ pub(crate) struct Peer {
     /// Its last beat, on whatever bus.
     pub(crate) k: u64,
     pub(crate) open: bool,
+    /// What it serves; 0 if it does not say.
+    pub(crate) apps: u64,
     /// It hears somebody whom this node does not.
     pub(crate) strangers: bool,
     pub(crate) heard_in_tick: bool,

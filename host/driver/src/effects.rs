@@ -48,7 +48,10 @@ impl Driver {
             },
             Effect::Count(topic, total) => hub.hear(Told::Counted(topic.as_str(), total, core.cluster.owns(&topic))),
             Effect::Announce(it) => hub.hear(Told::Announce(it.topic.as_str(), it.occupied, id_of(&it))),
-            Effect::State(state) => hub.hear(Told::Health(core.health(&state))),
+            Effect::State(state) => {
+                core.meet(&state.neighbours);
+                hub.hear(Told::Health(core.health(&state)));
+            }
             Effect::NameTaken(node) => {
                 core.refuse(node);
                 hub.hear(Told::Health(core.health(&State::default())));
@@ -92,6 +95,23 @@ impl Core {
         let reason = format!("another instance, {node}, uses this one's name, and goes on doing so");
         tracing::error!(reason, "this instance may not join the cluster");
         self.refused = Some(reason);
+    }
+
+    /// While apps are changed one instance after the other this is so for a while; else two deployments share what they should not.
+    fn meet(&mut self, neighbours: &[Arc<str>]) {
+        let new: Vec<&str> = neighbours
+            .iter()
+            .filter(|name| !self.neighbours.contains(name))
+            .map(|name| &**name)
+            .collect();
+        if !new.is_empty() {
+            tracing::warn!(
+                node = self.name,
+                others = new.join(", "),
+                "other instances on this broker and prefix have other apps: two deployments need two prefixes"
+            );
+        }
+        self.neighbours = neighbours.to_vec();
     }
 
     fn health(&self, state: &State) -> Health {

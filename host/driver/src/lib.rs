@@ -45,6 +45,9 @@ struct Core {
     failure: Option<String>,
     /// Another node uses this one's name.
     refused: Option<String>,
+    /// This node's name, and those of nodes that serve other apps.
+    name: String,
+    neighbours: Vec<Arc<str>>,
 }
 
 /// What waits to be told.
@@ -68,6 +71,8 @@ impl Driver {
             down: Some("the adapter has not started".to_owned()),
             failure: None,
             refused: None,
+            name: setup.name.clone(),
+            neighbours: Vec::new(),
         };
         let now = clock();
         let (cluster, effects) = (&mut core.cluster, &mut core.effects);
@@ -132,6 +137,11 @@ impl Driver {
     /// How many other instances are alive, as far as this one knows.
     pub fn peers(&self) -> usize {
         self.core.lock().cluster.peers().count()
+    }
+
+    /// How many of them serve other apps than this one.
+    pub fn neighbours(&self) -> usize {
+        self.core.lock().neighbours.len()
     }
 
     fn ring(&self) {

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use jackfield_cluster::Setup;
 use jackfield_driver::Driver;
 use jackfield_hub::doors::{Reach, WebhookSink};
-use jackfield_hub::{Apps, Gate, Hub, Seats, ShardHandle};
+use jackfield_hub::{App, Apps, Gate, Hub, Seats, ShardHandle};
+use jackfield_protocol::signature::sha256_hex;
 use jackfield_stores::{AppTable, DuplicateApp, NoticeStore};
 use jackfield_wasm::{Registry, Wanted};
 use tokio::runtime::Runtime;
@@ -62,13 +63,14 @@ pub fn assemble(config: Config, background: &Runtime) -> Result<Server, StartErr
         .map_err(|error| StartError::Listen(config.listen, error))?;
 
     let (wanted, shards) = (wanted(&config), config.shards);
+    let digest = digest(&config.apps);
     let apps: Arc<dyn Apps> = Arc::new(AppTable::new(config.apps)?);
     let registry =
         Registry::load(&wanted, Arc::clone(&apps), background.handle().clone()).map_err(StartError::Plugins)?;
     let gate = Gate::new(registry.authorizer(), registry.limiter());
     let notices = Arc::new(NoticeStore::default());
     let (handles, wakes): (Vec<ShardHandle>, Vec<Arc<Notify>>) = (0..shards).map(|_| event_loop::handle()).unzip();
-    let driver = start_cluster(&config.node, &registry)?;
+    let driver = start_cluster(&config.node, digest, &registry)?;
     let hub = Hub::new(
         handles,
         Arc::clone(&driver) as _,
@@ -160,13 +162,25 @@ impl Server {
     }
 }
 
-fn start_cluster(node: &str, registry: &Registry) -> Result<Arc<Driver>, StartError> {
+/// Tells other app tables from this one, by what is public in it: ids and keys.
+fn digest(apps: &[App]) -> u64 {
+    let mut lines: Vec<String> = apps.iter().map(|app| format!("{} {}\n", app.id, app.key)).collect();
+    lines.sort_unstable();
+    let hex = sha256_hex(lines.concat().as_bytes());
+    // 0 would say nothing.
+    u64::from_str_radix(&hex[..16], 16).map_or(1, |digest| digest.max(1))
+}
+
+fn start_cluster(node: &str, apps: u64, registry: &Registry) -> Result<Arc<Driver>, StartError> {
     let random = || -> Result<u64, StartError> {
         let mut bytes = [0; 8];
         getrandom::fill(&mut bytes).map_err(StartError::Random)?;
         Ok(u64::from_le_bytes(bytes))
     };
-    let setup = Setup::new(node, random()?, random()?);
+    let setup = Setup {
+        apps,
+        ..Setup::new(node, random()?, random()?)
+    };
     let started = Instant::now();
     let clock = move || started.elapsed().as_micros() as u64;
     Ok(Driver::new(&setup, registry.adapter(), clock))

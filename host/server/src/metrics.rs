@@ -80,6 +80,16 @@ impl Collector for Reader {
         }
         let help = "Other instances that this one knows to be alive";
         gauge(&mut encoder, "cluster_peers", help, shared.cluster.peers() as u64)?;
+        let help = "Those of them that have other apps: another deployment, or apps that are being changed";
+        gauge(
+            &mut encoder,
+            "cluster_neighbours",
+            help,
+            shared.cluster.neighbours() as u64,
+        )?;
+        let help = "1 while what is published here may not reach every other instance";
+        let degraded = shared.hub.health().degraded.is_some();
+        gauge(&mut encoder, "cluster_degraded", help, u64::from(degraded))?;
         let stats = shared.cluster.stats();
         for (name, help, of) in CLUSTER {
             counter(&mut encoder, name, help, of(&stats))?;

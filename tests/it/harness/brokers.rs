@@ -115,6 +115,11 @@ impl Broker {
         self.answers().await;
     }
 
+    /// What it has written so far.
+    pub(crate) fn said(&self) -> String {
+        fs::read_to_string(self.folder.path().join(OUTPUT)).unwrap_or_default()
+    }
+
     /// What `redis-cli` prints for a command.
     pub(crate) fn cli(&self, words: &[&str]) -> String {
         redis_cli(&[&["-p", &self.port.to_string()], words].concat())
@@ -138,8 +143,7 @@ impl Broker {
         until(&what, async || {
             let child = self.child.as_mut().expect("it was started");
             if child.try_wait().expect("its state is known").is_some() {
-                let said = fs::read_to_string(self.folder.path().join(OUTPUT)).unwrap_or_default();
-                panic!("{} ended at once:\n{said}", self.program);
+                panic!("{} ended at once:\n{}", self.program, self.said());
             }
             TcpStream::connect(("127.0.0.1", self.port)).ok().map(drop)
         })

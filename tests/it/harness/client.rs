@@ -125,8 +125,13 @@ impl Client {
 
     /// The next thing that comes.
     pub(crate) async fn hear(&mut self) -> Heard {
+        in_time("a frame", self.listen()).await
+    }
+
+    /// The same, however long it takes. Nothing is lost when somebody waits no longer.
+    pub(crate) async fn listen(&mut self) -> Heard {
         loop {
-            match in_time("a frame", self.socket.next()).await {
+            match self.socket.next().await {
                 Some(Ok(Message::Text(text))) => {
                     let message: Value = serde_json::from_str(&text).expect("texts are JSON");
                     if message["event"] != "pusher_internal:subscription_count" {

@@ -64,6 +64,11 @@ impl Fleet {
         self.servers[instance].port
     }
 
+    /// Of all instances.
+    pub(crate) fn ports(&self) -> Vec<u16> {
+        self.servers.iter().map(|server| server.port).collect()
+    }
+
     /// A backend that publishes to one instance.
     pub(crate) async fn publisher(&self, instance: usize) -> Publisher {
         Publisher::new(self.port(instance)).await

@@ -13,6 +13,11 @@ impl Reader {
         Self(bytes)
     }
 
+    /// Whether nothing is left: what later versions appended is not there.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(super) fn byte(&mut self) -> Result<u8, Malformed> {
         self.0.try_get_u8().map_err(|_| Malformed::Short)
     }

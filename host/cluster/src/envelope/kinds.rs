@@ -75,6 +75,7 @@ fn beat(reader: &mut Reader) -> Result<Beat, Malformed> {
         forgotten_at: reader.number()?,
         death_at: reader.number()?,
         peers: reader.list(|reader| mark(reader, at))?,
+        apps: if reader.is_at_end() { 0 } else { reader.fixed()? },
     })
 }
 

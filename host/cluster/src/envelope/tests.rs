@@ -64,13 +64,13 @@ fn beat() -> impl Strategy<Value = Message> {
     ];
     (
         "[a-z]{1,9}",
-        any::<[u64; 5]>(),
+        any::<[u64; 6]>(),
         any::<[bool; 2]>(),
         publishes,
         vec(mark, 0..5),
     )
         .prop_map(
-            |(name, [k, at, roster_seq, roster_digest, forgotten_at], [ready, open], publishes, marks)| {
+            |(name, [k, at, roster_seq, roster_digest, forgotten_at, apps], [ready, open], publishes, marks)| {
                 let peers = marks
                     .into_iter()
                     .map(|(node, heard, applied, settled_at, settled_seq)| Mark {
@@ -93,6 +93,7 @@ fn beat() -> impl Strategy<Value = Message> {
                     forgotten_at,
                     death_at: k,
                     peers: peers.collect(),
+                    apps,
                 })
             },
         )

@@ -120,6 +120,7 @@ fn beat(to: &mut Writer, it: &Beat) {
         to.number(it.at - mark.settled_at);
         to.number(mark.applied - mark.settled_seq);
     });
+    to.0.put_u64_le(it.apps);
 }
 
 fn tails(to: &mut Writer, it: &Tails) {

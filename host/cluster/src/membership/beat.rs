@@ -26,6 +26,7 @@ impl Cluster {
                 forgotten_at: self.origin.forgotten_at(),
                 death_at: self.peers.death_at,
                 peers: self.marks(bus, at),
+                apps: self.me.apps,
             };
             let all = self.me.all.clone();
             self.send(bus, &all, Message::Beat(beat));
@@ -72,6 +73,7 @@ impl Cluster {
             buses: [Heard::default(); MAX_BUSES as usize],
             k: 0,
             open: false,
+            apps: 0,
             strangers: false,
             heard_in_tick: true,
             silent: 0,
@@ -115,7 +117,7 @@ impl Cluster {
         if peer.open != beat.open {
             self.peers.calm_ticks = 0;
         }
-        peer.open = beat.open;
+        (peer.open, peer.apps) = (beat.open, beat.apps);
         // One beat comes once for each bus: where this node is heard on one, it is heard.
         let heard_before = beat.k == peer.k && peer.mark.is_some_and(|mark| mark.heard);
         peer.mark = mark.map(|mark| Mark {
