@@ -5,11 +5,13 @@
 //! default plugins, for the examples, and for the one that `JACKFIELD_PLUGIN` names: an author's own.
 
 mod adapter;
+mod adapter_peers;
 mod auth;
 mod auth_host;
 mod given;
 mod host;
 mod rate_limit;
+mod side;
 mod webhook;
 
 use std::fs;

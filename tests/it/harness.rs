@@ -6,6 +6,7 @@ pub(crate) mod certificates;
 pub(crate) mod client;
 pub(crate) mod fault_proxy;
 pub(crate) mod fleet;
+pub(crate) mod folder;
 pub(crate) mod heard;
 pub(crate) mod http;
 pub(crate) mod load;

@@ -4,6 +4,8 @@ mod balanced;
 mod deaths;
 mod departure;
 mod faults;
+mod interest;
+mod libraries;
 mod links_fail;
 mod moves;
 mod neighbours;
@@ -56,6 +58,8 @@ async fn are_one(way: &Way) {
     users_are_found_wherever_they_are(&fleet).await;
     watchers_hear_of_users_elsewhere(&fleet).await;
     the_last_event_of_a_cache_channel_is_known_everywhere(&fleet).await;
+    interest::traffic_goes_where_subscribers_are(&fleet).await;
+    libraries::real_clients_see_one_server(&fleet).await;
     for server in &fleet.servers {
         server.reaches("jackfield_cluster_peers", 2).await;
         assert_eq!(

@@ -21,11 +21,16 @@ const EXCEPTIONS: &[Exception] = &[];
 const ARROWS: &[(&str, &[&str])] = &[
     ("host/protocol", &[]),
     ("host/protocol/fuzz", &["jackfield-protocol"]),
-    ("host/cluster", &["jackfield-hub"]),
+    ("host/cluster", &["jackfield-envelope", "jackfield-hub"]),
+    (
+        "host/config",
+        &["jackfield-hub", "jackfield-links", "jackfield-protocol"],
+    ),
     (
         "host/driver",
         &["jackfield-cluster", "jackfield-hub", "jackfield-protocol"],
     ),
+    ("host/envelope", &[]),
     ("host/hub", &["jackfield-protocol"]),
     ("host/links", &[]),
     ("host/wasm", &["jackfield-hub", "jackfield-links", "jackfield-protocol"]),
@@ -34,6 +39,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "host/server",
         &[
             "jackfield-cluster",
+            "jackfield-config",
             "jackfield-driver",
             "jackfield-hub",
             "jackfield-links",

@@ -7,4 +7,4 @@ mod rx;
 
 pub(crate) use clock::Clock;
 pub(crate) use origin::{Origin, RING_BYTES};
-pub(crate) use rx::{Judge, Rx};
+pub(crate) use rx::{Judge, MAX_HELD, Rx};

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use jackfield_envelope::{CHUNK_BYTES, Envelope, Malformed, Message, Micros, Move, NodeId, Seal, Topic, User};
 
-use crate::chain::{Origin, RING_BYTES};
-use crate::envelope::{Envelope, Malformed, Message, Move, Seal};
+use crate::chain::{MAX_HELD, Origin, RING_BYTES};
 use crate::event::{BusId, Degraded, Effect, Event, State};
 use crate::ledger::Ledger;
 use crate::membership::Phase;
@@ -16,7 +16,6 @@ use crate::rules::Rules;
 use crate::stats::Stats;
 use crate::swap::Buses;
 use crate::timers::{Timer, Timers};
-use crate::topic::{Micros, NodeId, Topic, User};
 use crate::topics::Topics;
 
 /// One node's view of the cluster, and its part in it. Does nothing by itself: tell it what happens, do what it says.
@@ -45,11 +44,21 @@ pub struct Setup {
     pub seed: u64,
     /// With a key, nobody without it can speak as a node.
     pub key: Option<Vec<u8>>,
-    /// How much is kept to be sent again.
-    pub ring_bytes: usize,
     /// A digest of what this node serves; 0 says nothing. Whoever serves something else is no part of the same deployment, or is
     /// about to be changed: see [`State::neighbours`].
     pub apps: u64,
+    pub(crate) bounds: Bounds,
+}
+
+/// What simulated clusters have less of, so that they come to its end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// How much is kept to be sent again.
+    pub(crate) ring_bytes: usize,
+    /// Lists are sent in pieces of about this size.
+    pub(crate) chunk_bytes: usize,
+    /// Frames of one origin on one topic that wait for the one before them.
+    pub(crate) held: usize,
 }
 
 /// This node.
@@ -61,6 +70,7 @@ pub(crate) struct Me {
     pub(crate) seal: Seal,
     pub(crate) apps: u64,
     pub(crate) rules: Rules,
+    pub(crate) bounds: Bounds,
     pub(crate) phase: Phase,
     pub(crate) now: Micros,
     /// Counts beats.
@@ -91,8 +101,12 @@ impl Setup {
             epoch,
             seed,
             key: None,
-            ring_bytes: RING_BYTES,
             apps: 0,
+            bounds: Bounds {
+                ring_bytes: RING_BYTES,
+                chunk_bytes: CHUNK_BYTES,
+                held: MAX_HELD,
+            },
         }
     }
 }
@@ -116,6 +130,7 @@ impl Cluster {
                 seal: Seal::new(setup.key.as_deref()),
                 apps: setup.apps,
                 rules,
+                bounds: setup.bounds,
                 phase: Phase::Listening {
                     proven: None,
                     namesake: None,
@@ -130,7 +145,7 @@ impl Cluster {
             buses: Buses::default(),
             peers: Peers::default(),
             topics: Topics::new(setup.seed),
-            origin: Origin::new(setup.seed, setup.ring_bytes),
+            origin: Origin::new(setup.seed, setup.bounds.ring_bytes),
             waiting: Waiting::default(),
             roster,
             ledger: Ledger::new(setup.seed),

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use jackfield_envelope::{Micros, NodeId, Topic, User};
 use jackfield_hub::doors::Reach;
 
-pub use crate::envelope::Announcement;
-use crate::topic::{Micros, NodeId, Topic, User};
+pub use jackfield_envelope::Announcement;
 
 /// One attached adapter. The rooms above number them, below [`MAX_BUSES`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -6,12 +6,14 @@
 
 use std::collections::BTreeMap;
 
+use jackfield_envelope::{Announcement, Micros, Move, NodeId, Topic};
+
 use crate::cluster::Cluster;
-use crate::envelope::{Announcement, Move};
 use crate::event::Effect;
+use crate::membership::BEAT_US;
+use crate::peers::Peer;
 use crate::rules::Rule;
 use crate::stable::{Keyed, Table, mix, weight};
-use crate::topic::{Micros, NodeId, Topic};
 
 /// What was announced.
 pub(crate) struct Ledger {
@@ -127,7 +129,10 @@ impl Cluster {
         };
         let occupied = self.roster.is_occupied(topic);
         let waited = occupied || since + VACATED_US <= now;
-        let calm = self.peers.live.is_empty() || self.peers.calm_ticks >= CALM_TICKS;
+        // Whoever was not open when it was heard last may be by now, and own the channel.
+        let unsure = |peer: &Peer| !peer.open && peer.beat_came + 2 * BEAT_US <= now;
+        let calm = self.peers.calm_ticks >= CALM_TICKS && !self.peers.live.values().any(unsure);
+        let calm = calm || self.peers.live.is_empty();
         if !(waited && calm && self.buses.proven && self.owns(topic)) {
             return;
         }

@@ -12,7 +12,6 @@
 
 mod chain;
 mod cluster;
-mod envelope;
 mod event;
 mod ledger;
 mod membership;
@@ -24,15 +23,14 @@ mod stable;
 mod stats;
 mod swap;
 mod timers;
-mod topic;
 mod topics;
 
 pub use cluster::{Cluster, Setup};
 pub use event::{
     Announcement, Answer, BusId, Degraded, Delivery, Effect, Event, Loss, MAX_BUSES, Publication, Refused, State,
 };
+pub use jackfield_envelope::{Micros, NodeId, Topic, User};
 pub use stats::Stats;
-pub use topic::{Micros, NodeId, Topic, User};
 
 #[cfg(test)]
 mod tests;

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jackfield_envelope::{Mark, Micros, NodeId, Publishes};
+
 use crate::chain::Clock;
-use crate::envelope::{Mark, Publishes};
 use crate::event::{BusId, MAX_BUSES};
 use crate::membership::{Debt, Telling};
 use crate::roster::Pull;
-use crate::topic::{Micros, NodeId};
 
 /// All that is known of other nodes.
 #[derive(Default)]

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use jackfield_envelope::{Data, Envelope, MAX_FRAME_BYTES, MAX_TOPIC_BYTES, Message, Micros};
+
 use crate::cluster::Cluster;
-use crate::envelope::{Data, Envelope, MAX_FRAME_BYTES, MAX_TOPIC_BYTES, Message};
 use crate::event::{Answer, BusId, Delivery, Effect, Publication, Refused};
 use crate::rules::Rule;
 use crate::swap::each;
-use crate::topic::Micros;
 
 /// Publishers that wait, by the number of their publish.
 #[derive(Default)]

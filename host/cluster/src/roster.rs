@@ -9,10 +9,9 @@ mod pull;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use jackfield_envelope::{Move, NodeId, Topic, User};
 
-use crate::envelope::Move;
 use crate::stable::{Keyed, Table};
-use crate::topic::{NodeId, Topic, User};
 use part::Part;
 pub(crate) use pull::{Outbox, Pull};
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, DefaultHasher, Hasher as _};
 
-use crate::topic::{NodeId, Topic};
+use jackfield_envelope::{NodeId, Topic};
 
 /// A table by topic. Its order depends on the seed alone, so that a simulated run can be repeated.
 pub(crate) type Table<T> = HashMap<Topic, T, Keyed>;

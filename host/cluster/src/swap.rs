@@ -5,13 +5,12 @@
 //! that is recomputed each time, never latched. When everybody publishes on the target alone for a while, the others are
 //! left: of them only the topic of all nodes is still followed, so that somebody who comes up there alone is noticed.
 
+use jackfield_envelope::{Micros, NodeId, Publishes, Topic};
 use jackfield_hub::doors::Reach;
 
 use crate::cluster::Cluster;
-use crate::envelope::Publishes;
 use crate::event::{BusId, Degraded, Effect, MAX_BUSES};
 use crate::rules::Rule;
-use crate::topic::{Micros, NodeId, Topic};
 
 /// All attached adapters.
 #[derive(Default)]

@@ -5,6 +5,7 @@
 
 mod broker;
 mod checks;
+mod directed;
 mod effects;
 mod faults;
 mod profile;

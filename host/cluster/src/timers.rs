@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::topic::{Micros, NodeId, Topic};
+use jackfield_envelope::{Micros, NodeId, Topic};
 
 /// What is to be looked at.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jackfield_envelope::{Micros, Move, NodeId, Topic};
+
 use crate::chain::Rx;
 use crate::cluster::Cluster;
-use crate::envelope::Move;
 use crate::event::{BusId, Effect};
 use crate::rules::Rule;
 use crate::stable::{Keyed, Table};
 use crate::timers::Timer;
-use crate::topic::{Micros, NodeId, Topic};
 
 /// All of them.
 pub(crate) struct Topics {

@@ -25,6 +25,8 @@ pub struct Driver {
     /// Taken with `try_lock` by those who drive: who does not get it leaves the work to who has it.
     core: Mutex<Core>,
     queue: Mutex<VecDeque<Item>>,
+    /// Somebody wanted to drive since the core was last taken.
+    called: AtomicBool,
     adapter: Arc<dyn Adapter>,
     clock: Box<dyn Fn() -> Micros + Send + Sync>,
     /// When there is something to do even if nothing happens, and what wakes those who sleep until then.
@@ -82,6 +84,7 @@ impl Driver {
         Arc::new(Self {
             core: Mutex::new(core),
             queue: Mutex::default(),
+            called: AtomicBool::new(false),
             adapter,
             clock: Box::new(clock),
             wake: AtomicU64::new(0),
@@ -299,14 +302,20 @@ impl hub::Cluster for Driver {
     }
 
     fn drive(&self, hub: &dyn Listener) {
-        if let Some(mut core) = self.core.try_lock() {
+        self.called.store(true, Ordering::SeqCst);
+        for _ in 0..TURNS {
+            let Some(mut core) = self.core.try_lock() else {
+                return;
+            };
+            self.called.store(false, Ordering::SeqCst);
             self.work(&mut core, hub);
             drop(core);
-            // Whoever queued since the last look found the cluster taken and went away.
-            if !self.queue.lock().is_empty() {
-                self.ring();
+            // Whoever called since then, with something for the cluster or for the adapter, found the core taken and went away.
+            if !self.called.load(Ordering::SeqCst) && self.queue.lock().is_empty() {
+                return;
             }
         }
+        self.ring();
     }
 
     fn elsewhere(&self, topic: &ChannelTopic) -> Elsewhere {
@@ -365,6 +374,9 @@ const KEPT: u8 = 1;
 
 /// What may wait for the cluster before publishers are refused.
 const QUEUE: usize = 65_536;
+
+/// So often a thread does what others came for, before it lets a waiting one of the background do so.
+const TURNS: usize = 4;
 
 /// So often a thread that has come with something of its own looks for more; then another one goes on.
 const ROUNDS: usize = 64;

@@ -192,5 +192,5 @@ fn open<B: wire::Broker>(
 
 /// The largest payload: the limit of a NATS server as it comes. An event may have 10 KiB, an envelope hardly more.
 pub const MAX_PAYLOAD_BYTES: usize = 1 << 20;
-/// The longest subject: a NATS server takes lines of 4 KiB, and channel names have 200 bytes.
-pub const MAX_SUBJECT_BYTES: usize = 1_024;
+/// The longest subject: a NATS server takes lines of 4 KiB. A topic of 400 bytes, each written as three, has room here, and a prefix.
+pub const MAX_SUBJECT_BYTES: usize = 2_048;

@@ -16,9 +16,9 @@ use axum::{Json, Router};
 use jackfield_wasm::{Outcome, PluginReport};
 use serde_json::{Value, json};
 
-use crate::config::Token;
 use crate::metrics::Metrics;
 use crate::shared::Shared;
+use jackfield_config::Token;
 
 /// What the answers are made of.
 #[derive(Clone)]

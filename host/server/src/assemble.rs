@@ -17,11 +17,11 @@ use tokio::runtime::Runtime;
 use tokio::sync::{Notify, mpsc};
 
 use crate::admin::Desk;
-use crate::config::{Config, Token};
 use crate::metrics::Metrics;
 use crate::proxies::Proxies;
 use crate::shared::{Counts, Shared};
 use crate::{acceptor, admin, event_loop, webhooks};
+use jackfield_config::{Config, Token};
 
 /// A running server.
 pub struct Server {
@@ -177,10 +177,8 @@ fn start_cluster(node: &str, apps: u64, registry: &Registry) -> Result<Arc<Drive
         getrandom::fill(&mut bytes).map_err(StartError::Random)?;
         Ok(u64::from_le_bytes(bytes))
     };
-    let setup = Setup {
-        apps,
-        ..Setup::new(node, random()?, random()?)
-    };
+    let mut setup = Setup::new(node, random()?, random()?);
+    setup.apps = apps;
     let started = Instant::now();
     let clock = move || started.elapsed().as_micros() as u64;
     Ok(Driver::new(&setup, registry.adapter(), clock))

@@ -19,10 +19,10 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::api;
-use crate::config::DEVELOPMENT_APP;
 use crate::http::{PathParts, json_response, refuse};
 use crate::proxies::Caller;
 use crate::shared::Shared;
+use jackfield_config::DEVELOPMENT_APP;
 
 /// Adds the page and its two helpers.
 pub(crate) fn add_routes(router: Router<Arc<Shared>>) -> Router<Arc<Shared>> {

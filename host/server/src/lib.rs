@@ -7,7 +7,6 @@ mod acceptor;
 mod admin;
 mod api;
 mod assemble;
-pub mod config;
 mod connection;
 mod development;
 mod event_loop;

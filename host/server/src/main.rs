@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use jackfield::config::{self, Config, Overrides};
 use jackfield::plugins_command::{PluginsArgs, plugins};
 use jackfield::publish_command::{PublishArgs, publish};
 use jackfield::{Server, assemble};
+use jackfield_config::{self as config, Config, Overrides};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;

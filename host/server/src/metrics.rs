@@ -94,6 +94,7 @@ impl Collector for Reader {
         for (name, help, of) in CLUSTER {
             counter(&mut encoder, name, help, of(&stats))?;
         }
+        cluster_received(&mut encoder, &shared.registry.plugins())?;
         let requests = shared.api_requests.load(Ordering::Relaxed);
         counter(
             &mut encoder,
@@ -194,6 +195,21 @@ const CLUSTER: &[OfCluster] = &[
         |stats| stats.unknown_kinds,
     ),
 ];
+
+/// A channel without subscribers here counts nothing here.
+fn cluster_received(encoder: &mut DescriptorEncoder<'_>, plugins: &[PluginReport]) -> fmt::Result {
+    let help = "Messages that came over the adapter, by what their topic is: a channel's, or the cluster's own";
+    let mut family = encoder.encode_descriptor("cluster_received", help, None, MetricType::Counter)?;
+    let live = || plugins.iter().filter_map(|plugin| plugin.live.as_ref());
+    let sum = |of: fn(&VersionReport) -> u64| live().map(of).sum::<u64>();
+    for (kind, count) in [
+        ("channel", sum(|version| version.channel_messages)),
+        ("cluster", sum(|version| version.cluster_messages)),
+    ] {
+        ConstCounter::new(count).encode(family.encode_family(&[("kind", kind)])?)?;
+    }
+    Ok(())
+}
 
 fn plugins(encoder: &mut DescriptorEncoder<'_>, plugins: &[PluginReport]) -> fmt::Result {
     let versions = || {

@@ -7,7 +7,7 @@ use jackfield_links::http::{HttpClient, Places, Request};
 use jackfield_protocol::signature::{self, Credentials};
 use serde_json::json;
 
-use crate::config::DEVELOPMENT_APP;
+use jackfield_config::DEVELOPMENT_APP;
 
 /// What to publish, and where.
 #[derive(Args, Debug)]

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::config::Batching;
 use crate::proxies::Proxies;
+use jackfield_config::Batching;
 use jackfield_driver::Driver;
 use jackfield_hub::doors::{Reach, Rule};
 use jackfield_hub::{Apps, Gate, Hub, Seats};

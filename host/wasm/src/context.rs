@@ -49,8 +49,18 @@ pub(crate) struct Identity {
     pub(crate) unfit: OnceLock<String>,
     pub(crate) calls: AtomicU64,
     pub(crate) traps: AtomicU64,
+    pub(crate) delivered: Delivered,
     pub(crate) log_lines: Mutex<LogAllowance>,
     pub(crate) counters: Mutex<BTreeMap<String, u64>>,
+}
+
+/// How many messages an adapter has delivered.
+#[derive(Default)]
+pub(crate) struct Delivered {
+    /// On topics of channels.
+    pub(crate) channels: AtomicU64,
+    /// On the cluster's own.
+    pub(crate) cluster: AtomicU64,
 }
 
 /// How many lines a plugin may still log in this second.
@@ -145,6 +155,7 @@ impl Identity {
             limits,
             calls: AtomicU64::new(0),
             traps: AtomicU64::new(0),
+            delivered: Delivered::default(),
             log_lines: Mutex::new(allowance),
             counters: Mutex::default(),
         }

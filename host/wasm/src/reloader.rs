@@ -85,6 +85,10 @@ pub struct VersionReport {
     pub paused: bool,
     /// How often it was paused.
     pub pauses: u64,
+    /// Messages that it delivered as an adapter, on topics of channels; this instance's own come back too.
+    pub channel_messages: u64,
+    /// The same on the cluster's own topics.
+    pub cluster_messages: u64,
     /// Its own counters.
     pub counters: BTreeMap<String, u64>,
 }
@@ -102,6 +106,8 @@ impl PluginReport {
                 traps: identity.traps.load(Ordering::Relaxed),
                 paused: identity.breaker.is_paused(),
                 pauses: identity.breaker.trips.load(Ordering::Relaxed),
+                channel_messages: identity.delivered.channels.load(Ordering::Relaxed),
+                cluster_messages: identity.delivered.cluster.load(Ordering::Relaxed),
                 counters: identity.counters.lock().clone(),
             }),
         }

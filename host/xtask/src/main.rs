@@ -65,7 +65,7 @@ enum Task {
     },
     /// Build, then measure what the server costs beside a bare loop.
     Bench {
-        /// `doors`, `fanout` or `idle` with their options; all three if nothing is given.
+        /// `doors`, `plugins`, `fanout`, `idle`, `hop` or `disturbance` with their options; all of them if nothing is given.
         #[arg(last = true)]
         args: Vec<String>,
     },

@@ -44,7 +44,7 @@ pub(crate) fn run() -> Result<()> {
 }
 
 async fn measure(plugins: &Path, asked: &'static str) -> Result<Vec<Duration>> {
-    let server = Server::host_with("[auth]\nchain = [\"misbehave\", \"auth-pusher\"]", plugins)?;
+    let server = Server::host_with("[auth]\nchain = [\"misbehave\", \"auth-pusher\"]", plugins, None)?;
     // Before the others: while an auth plugin is paused nobody comes in.
     let mut probes = Vec::new();
     for _ in 0..CONNECTIONS {

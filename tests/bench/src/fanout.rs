@@ -4,20 +4,19 @@
 //! request on a kept connection, the floor by one byte; both write the same number of bytes to as many sockets.
 
 use std::rc::Rc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Parser;
 use jackfield_protocol::names::ChannelName;
 use jackfield_protocol::pusher::frames;
-use jackfield_protocol::signature::{Credentials, sign_api_request};
 use jackfield_protocol::websocket;
-use serde_json::json;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::task::LocalSet;
 
-use crate::process::{SECRET, Server};
+use crate::process::Server;
+use crate::publisher::{Publisher, event, signed};
 use crate::subscribers::{Received, listen_plain, subscribe};
 
 #[derive(Parser)]
@@ -78,17 +77,16 @@ async fn host(args: &FanoutArgs) -> Result<Figures> {
     for _ in 0..args.subscribers {
         subscribe(server.address, "bench", Rc::clone(&received), frame.to_vec()).await?;
     }
-    let request = publish_request(&data)?;
-    let mut publisher = TcpStream::connect(server.address).await?;
-    publisher.set_nodelay(true)?;
+    let request = signed("events", &event("bench", &data))?;
+    let mut publisher = Publisher::connect(server.address).await?;
     let expected = frame.len() * args.subscribers;
     measure(args, &server, async |rounds| {
         let mut times = Vec::with_capacity(rounds);
         for _ in 0..rounds {
             let begun = Instant::now();
-            publisher.write_all(&request).await?;
+            publisher.send(&request).await?;
             received.more(expected as u64).await?;
-            answered(&mut publisher).await?;
+            publisher.answered().await?;
             times.push(begun.elapsed());
         }
         Ok(times)
@@ -139,38 +137,4 @@ async fn measure(
         cpu: cpu.as_secs_f64() / deliveries * 1e6,
         round_ms,
     })
-}
-
-/// A signed request; the same bytes may be sent again and again for ten minutes.
-fn publish_request(data: &str) -> Result<Vec<u8>> {
-    let body = json!({ "name": "event", "channel": "bench", "data": data }).to_string();
-    let path = "/apps/1001/events";
-    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-    let credentials = Credentials {
-        key: "app-key",
-        secret: SECRET.as_bytes(),
-    };
-    let query = sign_api_request(credentials, "POST", path, body.as_bytes(), now);
-    let head = format!(
-        "POST {path}?{query} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
-    Ok((head + &body).into_bytes())
-}
-
-/// Reads one answer and makes sure that it is the right one.
-async fn answered(publisher: &mut TcpStream) -> Result<()> {
-    let mut answer = [0; 2_048];
-    let mut length = 0;
-    while !answer[..length].ends_with(b"\r\n\r\n{}") {
-        let read = publisher.read(&mut answer[length..]).await?;
-        if read == 0 {
-            bail!(
-                "the publish was not accepted: {}",
-                String::from_utf8_lossy(&answer[..length])
-            );
-        }
-        length += read;
-    }
-    Ok(())
 }

@@ -1,28 +1,33 @@
 //! A server under measurement: started by the bench, stopped by it, and seen through the kernel's accounts alone.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::harness::folder::free_port;
+
 /// A child process that listens.
 pub(crate) struct Server {
     child: Child,
     pub(crate) address: SocketAddr,
+    /// Where the host's metrics are.
+    pub(crate) metrics: SocketAddr,
 }
 
 impl Server {
     /// The real host, with the default plugins and an app as a production one is.
     pub(crate) fn host() -> Result<Self> {
-        Self::host_with("", &root()?.join("plugins"))
+        Self::host_with("", &root()?.join("plugins"), None)
     }
 
-    /// The same with other plugins and further lines of configuration, which stand in front of the app's.
-    pub(crate) fn host_with(lines: &str, plugins: &Path) -> Result<Self> {
-        let port = free_port()?;
+    /// The same with other plugins, further lines of configuration, which stand in front of the app's, and the address of a broker
+    /// under the name that it has in the environment.
+    pub(crate) fn host_with(lines: &str, plugins: &Path, broker: Option<(&str, &str)>) -> Result<Self> {
+        let (port, metrics) = (free_port(), free_port());
         let mut command = Command::new(std::env::current_exe()?.with_file_name("jackfield"));
         let config = std::env::temp_dir().join(format!("jackfield-bench-{port}.toml"));
         fs::write(&config, format!("{lines}\n{APP}"))?;
@@ -32,19 +37,20 @@ impl Server {
             .arg("--plugins")
             .arg(plugins);
         command
-            .env("METRICS_PORT", free_port()?.to_string())
-            .env("RUST_LOG", "off");
-        let server = Self::start(command, port);
+            .env("METRICS_PORT", metrics.to_string())
+            .env("RUST_LOG", "off")
+            .envs(broker);
+        let server = Self::start(command, port, metrics);
         fs::remove_file(config)?;
         server
     }
 
     /// The floor.
     pub(crate) fn floor(bytes: usize) -> Result<Self> {
-        let port = free_port()?;
+        let port = free_port();
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["floor", &port.to_string(), &bytes.to_string()]);
-        Self::start(command, port)
+        Self::start(command, port, 0)
     }
 
     /// CPU time used so far, user and system.
@@ -69,7 +75,7 @@ impl Server {
         Ok(pages * rustix::param::page_size() as u64)
     }
 
-    fn start(mut command: Command, port: u16) -> Result<Self> {
+    fn start(mut command: Command, port: u16, metrics: u16) -> Result<Self> {
         let child = command
             .stdout(Stdio::null())
             .spawn()
@@ -77,6 +83,7 @@ impl Server {
         let server = Self {
             child,
             address: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port),
+            metrics: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), metrics),
         };
         let until = Instant::now() + Duration::from_secs(10);
         while TcpStream::connect(server.address).is_err() {
@@ -108,8 +115,4 @@ pub(crate) fn root() -> Result<PathBuf> {
         .nth(2)
         .map(Path::to_path_buf)
         .context("the bench stands in tests/bench")
-}
-
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }

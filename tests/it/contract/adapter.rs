@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::thread;
 
 use bytes::Bytes;
-use jackfield_hub::doors::{AdapterRequest, Envelope};
+use jackfield_hub::doors::{AdapterRequest, Envelope, Reach};
 
+use super::adapter_peers::between_two_instances;
 use super::given::{self, Given};
 use crate::harness::heard::Heard;
 use crate::harness::stand::{Layout, NODE, Stand, envelope, guest, topic};
@@ -29,6 +30,9 @@ pub(super) fn keep(given: &Given) {
     assert_eq!(told.failed, [], "{}", given.name);
     assert!(told.is_up(), "{}: {:?}", given.name, told.states);
     assert_eq!(stand.report(&given.name).traps, 0, "{} trapped", given.name);
+    if stand.registry.adapter().reach() == Reach::Shared {
+        between_two_instances(given);
+    }
 }
 
 // wit/deps/host/host.wit: "Tells a change of state. An adapter that never says `up` keeps its instance from being ready."

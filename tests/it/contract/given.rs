@@ -30,7 +30,8 @@ impl Given {
         }
     }
 
-    fn with(mut self, operator: &str, config: &str) -> Self {
+    /// With another operator's file and configuration.
+    pub(super) fn with(mut self, operator: &str, config: &str) -> Self {
         self.operator = Some(operator.to_owned());
         self.config = config.to_owned();
         self

@@ -6,10 +6,11 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use tokio::time::{Instant, sleep};
 
 use super::certificates::Certificates;
-use super::server::{Folder, free_port};
+use super::folder::{Folder, free_port};
 use super::wait::until;
 
 /// A running broker.
@@ -106,6 +107,14 @@ impl Broker {
             child.kill().expect("the process is ours");
             child.wait().expect("the process is ours");
         }
+    }
+
+    /// Stops it where it is: its sockets stay open, and nobody answers.
+    pub(crate) fn suspend(&self) {
+        let pid = Pid::from_child(self.child.as_ref().expect("it is not killed"));
+        kill_process(pid, Signal::STOP).expect("the process is ours");
+        // Not before every thread of it stands still.
+        waitpid(Some(pid), WaitOptions::UNTRACED).expect("the process is ours");
     }
 
     /// Starts it again on the same port, with nothing remembered but what it wrote.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use jackfield_links::broker::TlsOptions;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
-use super::server::Folder;
+use super::folder::Folder;
 
 /// PEM files of an authority, of a server at 127.0.0.1, and of a client.
 pub(crate) struct Certificates {

@@ -42,6 +42,11 @@ impl Told {
     pub(crate) fn is_up(&self) -> bool {
         self.states.last() == Some(&None)
     }
+
+    /// Whether the last word was that they cannot.
+    pub(crate) fn is_down(&self) -> bool {
+        self.states.last().is_some_and(Option::is_some)
+    }
 }
 
 impl Traffic for Heard {

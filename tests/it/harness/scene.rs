@@ -6,10 +6,10 @@ use super::http::DEVELOPMENT;
 use super::node::Node;
 use super::server::{Server, Setup};
 
-/// A server, and a script with the clients in it.
-pub(crate) struct Scene {
+/// A server, and a script with the clients in it. Of many servers each test has its own idea.
+pub(crate) struct Scene<S = Server> {
     pub(crate) node: Node,
-    pub(crate) server: Server,
+    pub(crate) server: S,
 }
 
 impl Scene {
@@ -26,12 +26,21 @@ impl Scene {
     /// With nobody connected yet.
     pub(crate) async fn on(setup: Setup) -> Self {
         let server = setup.start().await;
-        let port = server.port.to_string();
-        let mut node = Node::start("clients", &[&port, DEVELOPMENT.key, DEVELOPMENT.secret]);
-        node.sees(&json!({ "saw": "listening" })).await;
+        let Scene { node, .. } = Scene::before(server.port).await;
         Self { node, server }
     }
+}
 
+impl Scene<()> {
+    /// Before a server of somebody else's: the app's server talks to it, and clients that are not told of another one.
+    pub(crate) async fn before(port: u16) -> Self {
+        let mut node = Node::start("clients", &[&port.to_string(), DEVELOPMENT.key, DEVELOPMENT.secret]);
+        node.sees(&json!({ "saw": "listening" })).await;
+        Self { node, server: () }
+    }
+}
+
+impl<S> Scene<S> {
     /// Connects a client and gives its socket id. `order` says `who` it is, and as which `member` and `user` it comes.
     pub(crate) async fn connect(&mut self, order: Value) -> Value {
         let who = order["who"].clone();

@@ -3,18 +3,17 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use super::http::{DEVELOPMENT, Http, Keys, get};
 use tokio::time::sleep;
 
+pub(crate) use super::folder::{Folder, free_port};
+use super::http::{DEVELOPMENT, Http, Keys, get};
 use super::wait::{GLANCE, LIMIT, until, within};
 
 /// What a server is to be started with. By default: the default plugins, development mode, no metrics.
@@ -44,9 +43,6 @@ pub(crate) struct Ended {
     /// What it wrote on its standard error.
     pub(crate) errors: String,
 }
-
-/// A folder for one test.
-pub(crate) struct Folder(PathBuf);
 
 impl Default for Setup {
     fn default() -> Self {
@@ -350,45 +346,11 @@ impl Drop for Server {
     }
 }
 
-impl Folder {
-    pub(crate) fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let folder = std::env::temp_dir().join(format!("jackfield-it-{}-{number}", std::process::id()));
-        fs::create_dir(&folder).expect("the name is ours alone");
-        Self(folder)
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // What is left behind lies in the folder for temporary files.
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 /// The binary, with nothing of the caller's environment: it would be configuration.
 pub(crate) fn jackfield() -> Command {
     let mut command = Command::new(place("JACKFIELD_BIN"));
     command.env_clear().env("NO_COLOR", "1");
     command
-}
-
-/// A port that nobody listens on and that is given out once only. It lies below those that the kernel gives to outgoing
-/// connections, so that none of them can take it before the server does.
-pub(crate) fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let first = std::process::id() as u16 % PORTS;
-    loop {
-        let port = FIRST_PORT + (first + NEXT.fetch_add(1, Ordering::Relaxed)) % PORTS;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
 }
 
 /// A place that `cargo xtask test` names.
@@ -412,6 +374,3 @@ const ERRORS: &str = "errors";
 
 /// How often a server is started before the test gives up.
 const ATTEMPTS: u32 = 3;
-
-const FIRST_PORT: u16 = 10_000;
-const PORTS: u16 = 20_000;

@@ -85,6 +85,12 @@ impl Layout {
         self
     }
 
+    /// This instance's name in the cluster, if it is not [`NODE`].
+    pub(crate) fn node(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.wanted.node);
+        self
+    }
+
     /// Where the development app wants to be told.
     pub(crate) fn endpoints(mut self, endpoints: Vec<Endpoint>) -> Self {
         self.policy.webhooks = endpoints;

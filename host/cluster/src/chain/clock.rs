@@ -3,7 +3,7 @@
 //! A message is sent before it is received, so `at − now` at its receipt never exceeds the true difference. The largest
 //! one of the last minute is used, minus what the clocks may have drifted apart since.
 
-use crate::topic::Micros;
+use jackfield_envelope::Micros;
 
 /// The clock of one origin.
 #[derive(Clone, Copy, Debug, Default)]

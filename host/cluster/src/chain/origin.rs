@@ -3,10 +3,9 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use jackfield_envelope::{Link, Micros, Topic};
 
-use crate::envelope::{CHUNK_BYTES, Link};
 use crate::stable::{Keyed, Table};
-use crate::topic::{Micros, Topic};
 
 /// What was published here.
 pub(crate) struct Origin {
@@ -189,11 +188,11 @@ impl Origin {
 }
 
 /// Cuts a list of envelopes into pieces of bearable size.
-pub(crate) fn pieces(frames: &[(u64, Bytes)]) -> Vec<&[(u64, Bytes)]> {
+pub(crate) fn pieces(frames: &[(u64, Bytes)], chunk: usize) -> Vec<&[(u64, Bytes)]> {
     let mut pieces = Vec::new();
     let (mut start, mut bytes) = (0, 0);
     for (at, (_, frame)) in frames.iter().enumerate() {
-        if bytes > 0 && bytes + frame.len() > CHUNK_BYTES {
+        if bytes > 0 && bytes + frame.len() > chunk {
             pieces.push(&frames[start..at]);
             (start, bytes) = (at, 0);
         }

@@ -1,15 +1,15 @@
 //! This node as a receiver: what to deliver, what to ask for, what to give up.
 
+use jackfield_envelope::{Data, Envelope, Message, Micros, Need, NodeId, Resend, Tail, Topic};
+
 use crate::chain::Judge;
 use crate::chain::origin::pieces;
 use crate::chain::rx::Verdict;
 use crate::cluster::Cluster;
-use crate::envelope::{Data, Envelope, Message, Need, Resend, Tail};
 use crate::event::{Delivery, Effect, Loss};
 use crate::peers::Source;
 use crate::rules::Rule;
 use crate::timers::Timer;
-use crate::topic::{Micros, NodeId, Topic};
 use crate::topics::Followed;
 
 impl Cluster {
@@ -40,7 +40,7 @@ impl Cluster {
             Verdict::Drop => self.stats.duplicates += 1,
             Verdict::Hold => {
                 let due = now + HOLD_US;
-                if rx.hold(data, due) {
+                if rx.hold(data, due, self.me.bounds.held) {
                     self.stats.gaps += 1;
                     self.timers.set(due, Timer::Gap(known.topic.clone(), from));
                 }
@@ -132,7 +132,7 @@ impl Cluster {
             self.tell_node(from, Message::Resend(resend));
             return;
         }
-        for piece in pieces(&missing.frames) {
+        for piece in pieces(&missing.frames, self.me.bounds.chunk_bytes) {
             resend.frames = piece.iter().map(|(_, frame)| frame.clone()).collect();
             self.tell_node(from, Message::Resend(resend.clone()));
             resend.after = piece.last().map_or(0, |(n, _)| *n);
@@ -166,6 +166,12 @@ impl Cluster {
         if !connects {
             return;
         }
+        // All that there was is older than what was asked for.
+        if resend.frames.is_empty() && resend.top > 0 {
+            rx.advance(resend.top, resend.since);
+        } else if resend.frames.is_empty() {
+            rx.forget_top();
+        }
         for frame in resend.frames {
             let Ok(Envelope {
                 from: origin,
@@ -175,19 +181,19 @@ impl Cluster {
                 self.stats.malformed += 1;
                 continue;
             };
-            let seen = rx.last.map_or(data.link.at < judge.base, |last| data.link.n <= last);
-            if origin == from && !seen {
-                rx.advance(data.link.n, data.link.at);
+            if origin != from || rx.last >= Some(data.link.n) {
+                continue;
+            }
+            // The baseline may have risen since the question: then this is older than the follow, after all.
+            let owed = rx.last.is_some() || data.link.at >= judge.base;
+            rx.advance(data.link.n, data.link.at);
+            if owed {
                 self.stats.repaired += 1;
                 self.effects.push(deliver(&resend.topic, data));
             }
         }
         while let Some(next) = rx.next_held(judge) {
             self.effects.push(deliver(&resend.topic, next));
-        }
-        if rx.last.unwrap_or(0) >= resend.top {
-            // The origin has no more: whatever was believed to exist does not.
-            rx.forget_top();
         }
     }
 

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::envelope::{Data, Link};
-use crate::topic::Micros;
+use jackfield_envelope::{Data, Link, Micros};
 
 /// One origin on one topic.
 #[derive(Debug, Default)]
@@ -94,11 +93,11 @@ impl Rx {
     }
 
     /// Puts a frame aside. Beyond the bound the number alone is kept, and the frame is asked for again.
-    pub(crate) fn hold(&mut self, data: Data, due: Micros) -> bool {
+    pub(crate) fn hold(&mut self, data: Data, due: Micros, bound: usize) -> bool {
         let n = data.link.n;
         let opened = self.owe(n, due);
         if let Some(gap) = &mut self.gap
-            && gap.held.len() < MAX_HELD
+            && gap.held.len() < bound
             && gap.held_bytes + data.frame.len() <= MAX_HELD_BYTES
             && !gap.held.contains_key(&n)
         {
@@ -140,7 +139,7 @@ impl Rx {
         }
     }
 
-    /// Nothing above the last number is known to exist but what is held.
+    /// The origin remembers nothing of the topic: nothing above the last number exists but what is held.
     pub(crate) fn forget_top(&mut self) {
         let last = self.last.unwrap_or(0);
         if let Some(gap) = &mut self.gap {
@@ -162,7 +161,7 @@ impl Rx {
 }
 
 /// A gap lasts 300 ms as a rule: this is a thousand frames a second on one topic.
-const MAX_HELD: usize = 256;
+pub(crate) const MAX_HELD: usize = 256;
 
 /// For one origin and topic; what does not fit is asked for again.
 const MAX_HELD_BYTES: usize = 1 << 20;

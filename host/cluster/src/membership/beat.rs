@@ -1,16 +1,18 @@
 //! Beats: what a node says of itself every second, and what follows from what others say.
 
+use jackfield_envelope::{Beat, Mark, Message, Micros, NodeId, Topic};
+
 use crate::cluster::Cluster;
-use crate::envelope::{Beat, Mark, Message};
 use crate::event::{BusId, Loss, MAX_BUSES};
 use crate::membership::Telling;
 use crate::peers::{Heard, MAX_PEERS, Peer};
 use crate::roster::Pull;
 use crate::rules::Rule;
-use crate::topic::{Micros, NodeId, Topic};
 
 impl Cluster {
     pub(crate) fn send_beats(&mut self) {
+        // What has a number does not change any more.
+        self.flush_moves();
         let at = self.me.stamp();
         self.me.k += 1;
         for bus in self.buses.speaking() {

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
+use jackfield_envelope::{Mark, Micros, NodeId, Topic};
+
 use crate::cluster::Cluster;
-use crate::envelope::Mark;
 use crate::event::{Effect, Loss};
 use crate::membership::{BEAT_US, MAX_SILENT};
 use crate::peers::{MAX_PEERS, Peer, Stranger};
 use crate::rules::Rule;
-use crate::topic::{Micros, NodeId, Topic};
 use crate::topics::Followed;
 
 /// A peer left, and nobody knows its last word.
@@ -58,7 +58,7 @@ impl Cluster {
         };
         self.peers.calm_ticks = 0;
         let now = self.me.now;
-        if peer.open {
+        if self.may_be_open(&peer) {
             self.peers.death_at = self.me.stamp();
         }
         if let Some(source) = self.peers.source(node, now) {
@@ -125,7 +125,13 @@ impl Cluster {
         }
     }
 
-    fn pay(&mut self, debt: Debt) {
+    fn pay(&mut self, mut debt: Debt) {
+        if self.peers.link_down_at > Some(debt.since) {
+            // The peer may have been back while this node was away: it may owe anything to anybody.
+            debt.since = self.me.now;
+            debt.topics = self.topics.table.keys().cloned().collect();
+            debt.topics.sort_unstable();
+        }
         for topic in debt.topics {
             let Some(known) = self.topics.table.get(&topic) else {
                 continue;
@@ -143,13 +149,12 @@ impl Cluster {
 
     /// What the peer said last does not settle everything: a debt, on the topics concerned.
     fn owe(&mut self, node: NodeId, peer: Peer) {
-        if !peer.open || !self.me.rules.hold(Rule::Debt) {
+        if !self.may_be_open(&peer) || !self.me.rules.hold(Rule::Debt) {
             return;
         }
         let mark = peer.mark.filter(|mark| mark.heard);
         let told_all = mark.is_some_and(|mark| mark.settled_at + FRESH_BEAT_US >= peer.beat_at);
-        let down = self.peers.link_down_at;
-        let linked = down.is_none_or(|down| down + 2 * BEAT_US < peer.beat_came);
+        let linked = self.was_linked(&peer);
         // Topics that it knew of by then are settled; it may have missed that this node came to later ones.
         let known_seq = match mark {
             Some(mark) if told_all && linked => mark.settled_seq,
@@ -159,6 +164,17 @@ impl Cluster {
             return;
         }
         self.add_debt(node, peer.name, |known| known.told > known_seq);
+    }
+
+    /// No link of this node was down since the peer was heard last, nor shortly before.
+    fn was_linked(&self, peer: &Peer) -> bool {
+        let down = self.peers.link_down_at;
+        down.is_none_or(|down| down + 2 * BEAT_US < peer.beat_came)
+    }
+
+    /// The peer took publishes when it was heard last, or may have begun to while nothing came from it.
+    fn may_be_open(&self, peer: &Peer) -> bool {
+        peer.open || !self.was_linked(peer)
     }
 
     fn add_debt(&mut self, node: NodeId, name: Arc<str>, is_owed: impl Fn(&Followed) -> bool) {

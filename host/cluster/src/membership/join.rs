@@ -1,12 +1,12 @@
 //! Coming and going: is the name free, is everything here that clients may ask for, does everybody know that we leave.
 
+use jackfield_envelope::{Bye, Message, Micros, NodeId, Publishes};
+
 use crate::cluster::Cluster;
-use crate::envelope::{Bye, Message, Publishes};
 use crate::event::{Effect, Event};
 use crate::membership::expiry::End;
 use crate::membership::{BEAT_US, MAX_SILENT};
 use crate::peers::{Peer, Source};
-use crate::topic::{Micros, NodeId};
 
 /// Where a node is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +68,9 @@ impl Cluster {
         }
         if *name == *self.me.name && self.is_heard_of() {
             self.tell_node(from, Message::Taken(name.to_owned()));
+        } else if *name == *self.me.name && from < self.me.id {
+            // Of two that start at the same time, one waits.
+            self.hear_namesake(from);
         }
     }
 

@@ -4,10 +4,10 @@
 
 use std::collections::BTreeMap;
 
+use jackfield_envelope::{Message, Micros, NodeId, Tail, Tails, TailsAck, Topic};
+
 use crate::cluster::Cluster;
-use crate::envelope::{CHUNK_BYTES, Message, Tail, Tails, TailsAck};
 use crate::rules::Rule;
-use crate::topic::{Micros, NodeId, Topic};
 
 /// How far one peer is told, and has acknowledged.
 #[derive(Default)]
@@ -56,14 +56,13 @@ impl Cluster {
             let applied = peer.pull.applied;
             peer.telling.settle();
             peer.telling.checkpoint = (at, applied);
-            let late = peer.telling.late.iter();
-            entries.splice(
-                0..0,
-                late.filter_map(|(topic, _)| {
-                    let sent = self.origin.last(topic)?;
-                    Some(tail(topic, sent.n, sent.at))
-                }),
-            );
+            let late = peer.telling.late.keys();
+            entries.extend(late.filter_map(|topic| {
+                let sent = self.origin.last(topic)?;
+                Some(tail(topic, sent.n, sent.at))
+            }));
+            // What is cut off is newer than what is sent.
+            entries.sort_unstable_by_key(|tail| tail.at);
             if entries.is_empty() {
                 peer.telling.acked = at;
                 peer.telling.late.clear();
@@ -74,12 +73,13 @@ impl Cluster {
                 since, acked: after, ..
             } = peer.telling;
             if self.me.rules.hold(Rule::Tails) {
-                let upto = cut(&mut entries, after, at);
+                let upto = cut(&mut entries, after, at, self.me.bounds.chunk_bytes);
                 let tails = Tails {
                     since: since.min(upto),
                     after,
                     upto,
-                    applied,
+                    // What is cut off may be of any topic.
+                    applied: if upto == at { applied } else { 0 },
                     entries,
                 };
                 self.tell_node(node, Message::Tails(tails));
@@ -164,21 +164,19 @@ fn tail(topic: &Topic, n: u64, at: Micros) -> Tail {
 }
 
 /// Cuts the list to one piece; the rest follows when that is acknowledged. Gives the time until which it is complete.
-fn cut(entries: &mut Vec<Tail>, after: Micros, now: Micros) -> Micros {
+fn cut(entries: &mut Vec<Tail>, after: Micros, now: Micros, chunk: usize) -> Micros {
     let mut bytes = 0;
     let fits = entries.iter().take_while(|tail| {
         bytes += tail.topic.as_str().len() + TAIL_BYTES;
-        bytes <= CHUNK_BYTES
+        bytes <= chunk
     });
     let count = fits.count();
     let complete = count == entries.len();
     entries.truncate(count);
-    let last = entries.iter().map(|tail| tail.at).max();
     if complete {
         now
     } else {
-        // Late ones stand in front and are older; new ones are in order.
-        last.unwrap_or(0).max(after)
+        entries.last().map_or(after, |last| last.at.max(after))
     }
 }
 

@@ -1,7 +1,8 @@
 //! What is done once a beat.
 
+use jackfield_envelope::Message;
+
 use crate::cluster::Cluster;
-use crate::envelope::Message;
 use crate::membership::{BEAT_US, MAX_SILENT, Phase};
 use crate::rules::Rule;
 
@@ -17,13 +18,13 @@ impl Cluster {
             return;
         }
         self.buses.prove();
-        self.count_silence();
-        let confirmed = self.fully_confirmed();
-        self.buses.make_ready(confirmed);
         let mutual = self.me.rules.hold(Rule::Mutual);
         for peer in self.peers.live.values_mut() {
             peer.listen(now, mutual);
         }
+        self.count_silence();
+        let confirmed = self.fully_confirmed();
+        self.buses.make_ready(confirmed);
         self.advance_swap();
         self.advance_phase();
         if self.is_heard_of() {

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use jackfield_envelope::{Move, Topic, User};
 
-use crate::envelope::Move;
 use crate::stable::{Keyed, Table, hash};
-use crate::topic::{Topic, User};
 
 /// What one node has.
 pub(crate) struct Part {

@@ -1,14 +1,14 @@
 //! How parts of the roster travel: numbered transitions, and snapshots for whoever has missed some.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+
+use jackfield_envelope::{AskSnapshot, Message, Micros, Move, Moves, NodeId, Snapshot, Topic};
 
 use crate::cluster::Cluster;
-use crate::envelope::{AskSnapshot, CHUNK_BYTES, Message, Move, Moves, Snapshot};
 use crate::event::Effect;
 use crate::roster::{Change, Roster};
 use crate::rules::Rule;
 use crate::timers::Timer;
-use crate::topic::{Micros, NodeId};
 
 /// This node's own transitions.
 #[derive(Default)]
@@ -16,9 +16,34 @@ pub(crate) struct Outbox {
     /// The number of the last one.
     seq: u64,
     unsent: Vec<Move>,
+    /// Where among them the count of a topic stands that a later one replaces.
+    counts: BTreeMap<Topic, usize>,
     sent_at: Micros,
     /// Snapshots that somebody is collecting, the newest last.
     frozen: VecDeque<Frozen>,
+}
+
+impl Outbox {
+    /// A rush of subscribers makes one count: nobody has seen those that still wait. Comings and goings of the topic stay
+    /// where they are among its counts.
+    fn add(&mut self, step: Move) {
+        match &step {
+            Move::Counted(topic, count) => {
+                let waiting = self.counts.get(topic).and_then(|at| self.unsent.get_mut(*at));
+                if let Some(Move::Counted(_, waiting)) = waiting {
+                    *waiting = *count;
+                    return;
+                }
+                self.counts.insert(topic.clone(), self.unsent.len());
+            }
+            Move::Occupied(topic) | Move::Vacated(topic) => {
+                self.counts.remove(topic);
+            }
+            Move::Joined(..) | Move::Left(..) | Move::Announced(_) => {}
+        }
+        self.seq += 1;
+        self.unsent.push(step);
+    }
 }
 
 struct Frozen {
@@ -81,14 +106,13 @@ impl Cluster {
     /// Carries out a transition of this node and tells all. Gives its number.
     pub(crate) fn tell_move(&mut self, step: Move) -> u64 {
         let me = self.me.id;
-        self.roster.outbox.seq += 1;
-        let seq = self.roster.seq();
         let due = self.roster.outbox.sent_at + GATHER_US;
         // Carrying it out may tell another one: the timer is set for both.
         if self.roster.outbox.unsent.is_empty() && due > self.me.now {
             self.timers.set(due, Timer::Flush);
         }
-        self.roster.outbox.unsent.push(step.clone());
+        self.roster.outbox.add(step.clone());
+        let seq = self.roster.seq();
         self.apply_move(me, &step);
         if due <= self.me.now || self.roster.outbox.unsent.len() >= MAX_UNSENT {
             self.flush_moves();
@@ -98,13 +122,14 @@ impl Cluster {
 
     pub(crate) fn flush_moves(&mut self) {
         let moves = std::mem::take(&mut self.roster.outbox.unsent);
+        self.roster.outbox.counts.clear();
         self.roster.outbox.sent_at = self.me.now;
         // Nobody knows this node yet; whoever meets it asks for all it has.
         if moves.is_empty() || !self.is_heard_of() {
             return;
         }
         let mut first = self.roster.seq() + 1 - moves.len() as u64;
-        for moves in chunks(moves) {
+        for moves in chunks(moves, self.me.bounds.chunk_bytes) {
             let count = moves.len() as u64;
             self.tell_all(Message::Moves(Moves { first, moves }));
             first += count;
@@ -200,12 +225,17 @@ impl Cluster {
         let Asking::Active { id, steps, next, asked } = &mut pull.state else {
             return;
         };
-        if snapshot.chunk == 0 {
+        if snapshot.chunk == 0 && snapshot.id != *id {
             // Also what is sent instead of a piece that is not kept any more.
             steps.clear();
             (*id, *next) = (snapshot.id, 0);
         }
-        if snapshot.id != *id || snapshot.chunk != *next || snapshot.seq < pull.applied {
+        if snapshot.id != *id || snapshot.chunk != *next {
+            return;
+        }
+        if snapshot.seq < pull.applied {
+            // It is older than what is known: in a moment there is a newer one.
+            *id = 0;
             return;
         }
         steps.extend(snapshot.moves);
@@ -223,7 +253,7 @@ impl Cluster {
         (pull.state, pull.whole, pull.applied) = (Asking::Idle, true, snapshot.seq);
         self.apply_snapshot(from, &steps);
         for moves in ahead {
-            self.apply_moves(from, moves);
+            self.on_moves(from, moves);
         }
         self.pull_snapshots();
     }
@@ -278,7 +308,9 @@ impl Cluster {
             };
             let in_order = peer.pull.whole && seq <= peer.pull.applied + 1;
             if !in_order && self.me.rules.hold(Rule::RosterOrder) {
-                return peer.pull.want();
+                peer.pull.want();
+                // The snapshot may be older than what is behind the hole.
+                return peer.pull.ahead.push(moves);
             }
             if seq > peer.pull.applied {
                 peer.pull.applied = seq;
@@ -287,13 +319,20 @@ impl Cluster {
         }
     }
 
+    /// Those that collect at the same time, and both copies of a question that came over two buses, get the same one.
     fn freeze(&mut self) -> &Frozen {
+        let newest = self.roster.outbox.frozen.len().checked_sub(1);
+        if let Some(at) = newest.filter(|at| self.roster.outbox.frozen[*at].id + FROZEN_US > self.me.now) {
+            return &self.roster.outbox.frozen[at];
+        }
+        // What has a number does not change any more.
+        self.flush_moves();
         let mut steps = self.roster.steps_of(self.me.id);
         steps.extend(self.ledger.entries().into_iter().map(Move::Announced));
         let frozen = Frozen {
             id: self.me.stamp(),
             seq: self.roster.seq(),
-            chunks: chunks(steps),
+            chunks: chunks(steps, self.me.bounds.chunk_bytes),
         };
         let kept = &mut self.roster.outbox.frozen;
         if kept.len() >= MAX_FROZEN {
@@ -305,12 +344,12 @@ impl Cluster {
 }
 
 /// At least one, which may be empty.
-fn chunks(steps: Vec<Move>) -> Vec<Vec<Move>> {
+fn chunks(steps: Vec<Move>, chunk: usize) -> Vec<Vec<Move>> {
     let mut chunks = vec![Vec::new()];
     let mut bytes = 0;
     for step in steps {
         let size = size(&step);
-        if bytes > 0 && bytes + size > CHUNK_BYTES {
+        if bytes > 0 && bytes + size > chunk {
             chunks.push(Vec::new());
             bytes = 0;
         }
@@ -347,5 +386,8 @@ const ASK_AGAIN_US: u64 = 1_000_000;
 /// Messages kept while a snapshot is collected; whoever misses some asks for another one.
 const MAX_AHEAD: usize = 1_024;
 
-/// Of as many states of this node's part as there are slow collectors.
+/// Older ones are made anew for whoever begins.
+const FROZEN_US: u64 = 1_000_000;
+
+/// One a second at most: so long, in seconds, a collector has at least.
 const MAX_FROZEN: usize = 4;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::profile::{Kind, Swap};
 use super::world::{SECOND, World};
-use crate::{Answer, Topic, User};
+use crate::{Announcement, Answer, Topic, User};
 
 impl World {
     pub(super) fn check_end(&mut self) {
@@ -14,16 +14,19 @@ impl World {
         self.check_deliveries();
         self.check_answers();
         self.check_views();
-        if !self.begun_anew {
-            self.check_announcements();
+        let mut names: Vec<String> = self.alive().iter().map(|at| self.name(*at)).collect();
+        names.sort_unstable();
+        if names.windows(2).any(|pair| pair[0] == pair[1]) {
+            self.fail(format!("a refused node has stayed: {names:?}"));
         }
+        self.check_announcements();
         if self.profile.is_quiet() {
             self.check_quiet();
         }
     }
 
     /// What was acknowledged has reached everybody who was connected before it was asked for.
-    fn check_deliveries(&mut self) {
+    pub(super) fn check_deliveries(&mut self) {
         let mut missing = Vec::new();
         for (number, socket) in self.sockets.iter().enumerate() {
             let Some(welcomed) = socket.welcomed.filter(|_| self.is_here(number)) else {
@@ -85,6 +88,14 @@ impl World {
                 wrong.push(format!("node {at} is {state:?} in the end"));
             }
             for topic in &self.topics {
+                let here = |number: &usize| self.is_here(*number) && self.sockets[*number].topic == *topic;
+                let count = (0..self.sockets.len()).filter(here).count() as u64;
+                let told = node.counts.get(topic).copied().unwrap_or(0);
+                if (told, node.cluster.roster.count(topic)) != (count, count) {
+                    wrong.push(format!(
+                        "node {at} sees {told} subscribers of {topic} instead of {count}"
+                    ));
+                }
                 let listed: BTreeSet<(Topic, User)> = node
                     .cluster
                     .members(topic)
@@ -103,8 +114,7 @@ impl World {
     fn check_announcements(&mut self) {
         let mut wrong = Vec::new();
         for topic in &self.topics {
-            let of_topic = self.announced.iter().filter(|(.., it)| it.topic == *topic);
-            let told: Vec<_> = of_topic.clone().map(|(.., it)| it).collect();
+            let told: Vec<_> = self.announced.iter().filter(|it| it.topic == *topic).collect();
             let mut by_id: BTreeMap<(u64, u64), bool> = BTreeMap::new();
             let conflict = told.iter().any(|it| {
                 let before = by_id.insert((it.series, it.k), it.occupied);
@@ -130,12 +140,9 @@ impl World {
                 new
             });
             let last = news.last();
-            // The one limit: an owner that announces and dies before others have heard of it.
-            let died = of_topic
-                .clone()
-                .next_back()
-                .is_some_and(|(at, node, life, _)| self.lives[*node] != *life && self.ends[*node] < at + 2 * SECOND);
-            if !died && last.is_some_and(|it| it.occupied) != occupied {
+            // The one limit: an owner that announces and ends before anybody who lives on has heard of it.
+            let lost = last.is_some_and(|it| self.unknown.contains(&(it.series, it.k)));
+            if !lost && last.is_some_and(|it| it.occupied) != occupied {
                 let ledgers = self.nodes.iter().flatten().map(|node| {
                     let entries = node.cluster.ledger.entries();
                     let entry = entries.into_iter().find(|it| it.topic == *topic);
@@ -148,6 +155,32 @@ impl World {
             }
         }
         wrong.into_iter().for_each(|text| self.fail(text));
+    }
+
+    /// A node has ended: what did it know alone?
+    pub(super) fn forget_announcements(&mut self) {
+        let knows = |it: &Announcement| {
+            let mut ledgers = self.nodes.iter().flatten().map(|node| node.cluster.ledger.entries());
+            ledgers.any(|entries| {
+                let entry = entries.into_iter().find(|entry| entry.topic == it.topic);
+                entry.is_some_and(|entry| (entry.series, entry.k) >= (it.series, it.k))
+            })
+        };
+        let lost = self.announced.iter().filter(|it| !knows(it));
+        let lost: Vec<_> = lost.map(|it| (it.series, it.k)).collect();
+        self.unknown.extend(lost);
+    }
+
+    /// Whoever opens is the only one of its name, unless the links between them are away.
+    pub(super) fn check_name(&mut self, at: usize) {
+        let name = self.name(at);
+        let open = |other: &usize| {
+            let node = self.nodes[*other].as_ref();
+            self.name(*other) == name && node.is_some_and(|node| node.cluster.state().open)
+        };
+        if self.alive().iter().filter(|other| open(other)).count() > 1 {
+            self.fail(format!("{name} is open twice"));
+        }
     }
 
     fn may_repeat(&self) -> bool {

@@ -1,6 +1,6 @@
 //! What nodes want done: the part of the hub and of the adapters, as far as the cluster sees it.
 
-use super::world::{Act, MS, World, request_of};
+use super::world::{Act, MS, SECOND, World, request_of};
 use crate::{Answer, Delivery, Effect, Loss, Topic, User};
 
 impl World {
@@ -15,11 +15,23 @@ impl World {
             Effect::Announce(it) => {
                 self.say(|| format!("node {at} announces {it:?}"));
                 self.tally.announced += 1;
-                self.announced.push((self.now, at, self.lives[at], it));
+                self.announced.push(it);
             }
-            Effect::State(state) => self.say(|| format!("node {at} is {state:?}")),
-            Effect::Count(..) => {}
-            Effect::NameTaken(node) => self.fail(format!("node {at} was refused because of {node}")),
+            Effect::State(state) => {
+                self.say(|| format!("node {at} is {state:?}"));
+                self.check_name(at);
+            }
+            Effect::Count(topic, count) => {
+                let node = self.nodes[at].as_mut();
+                node.map(|node| node.counts.insert(topic, count));
+            }
+            Effect::NameTaken(node) => {
+                self.say(|| format!("node {at} is refused because of {node}"));
+                if self.profile.twins == 0 {
+                    self.fail(format!("node {at} was refused because of {node}"));
+                }
+                self.act(self.now, Act::Refuse(at));
+            }
             Effect::Gone => self.act(self.now + 200 * MS, Act::End(at, self.lives[at])),
             effect @ (Effect::Publish { .. } | Effect::Follow(..) | Effect::Unfollow(..)) => {
                 if let Some((bus, request)) = request_of(effect) {
@@ -37,6 +49,7 @@ impl World {
     fn answered(&mut self, ticket: u64, answer: Answer) {
         let it = &mut self.published[ticket as usize];
         let before = it.answer.replace(answer);
+        let (at, life) = (it.node, it.life);
         match answer {
             Answer::Confirmed => self.tally.confirmed += 1,
             Answer::Refused(_) => self.tally.refused += 1,
@@ -46,7 +59,14 @@ impl World {
             self.fail(format!("publish {ticket} was answered twice"));
         }
         if answer != Answer::Confirmed {
-            self.say(|| format!("publish {ticket}: {answer:?}"));
+            return self.say(|| format!("publish {ticket}: {answer:?}"));
+        }
+        let node = self.nodes[at].as_ref().filter(|_| self.lives[at] == life);
+        let deaf = node.and_then(|node| node.cluster.peers.live.iter().find(|(_, peer)| peer.on == 0));
+        if let Some((peer, _)) = deaf {
+            self.fail(format!(
+                "publish {ticket} was confirmed, and {peer} hears node {at} nowhere"
+            ));
         }
     }
 
@@ -108,6 +128,9 @@ impl World {
         self.tally.removed += u64::from(!added);
         let Some(node) = &mut self.nodes[at] else { return };
         let key = (topic, user);
+        let (down, clock) = (node.cluster.peers.link_down_at, node.clock(self.now));
+        let away = node.cluster.buses.usable_mask() == 0 && down.is_some_and(|down| down + 2 * SECOND < clock);
+        let lost = away && !added && self.left.get(&key) != Some(&self.now);
         let fits = if added {
             node.view.insert(key.clone())
         } else {
@@ -115,6 +138,9 @@ impl World {
         };
         if !fits {
             self.fail(format!("node {at} was told twice of {key:?}, added {added}"));
+        }
+        if lost {
+            self.fail(format!("node {at} gave up {key:?} while its own link was away"));
         }
     }
 }

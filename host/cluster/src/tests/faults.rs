@@ -26,7 +26,10 @@ impl World {
         match kind {
             Kind::Cut => self.cut(at, bus, time),
             Kind::Outage => nodes.into_iter().for_each(|at| self.cut(at, bus, time)),
-            Kind::Crash => self.crash(at, time),
+            Kind::Crash => {
+                self.crash(at, time);
+                self.restart(at);
+            }
             Kind::Suspend => self.suspend(at, bus, time),
             Kind::Leave => self.goodbye(at),
             Kind::Lost => {
@@ -57,7 +60,7 @@ impl World {
     }
 
     /// The link is gone; the node sees it a little later.
-    fn cut(&mut self, at: usize, bus: BusId, time: u64) {
+    pub(super) fn cut(&mut self, at: usize, bus: BusId, time: u64) {
         let broker = self.broker_of(at, bus);
         if !self.brokers[broker].links.contains_key(&at) {
             return;
@@ -80,7 +83,7 @@ impl World {
         self.act(self.now + seen + time, Act::Connect(at, life, bus));
     }
 
-    fn crash(&mut self, at: usize, time: u64) {
+    pub(super) fn crash(&mut self, at: usize, time: u64) {
         let Some(node) = &self.nodes[at] else { return };
         let members: BTreeSet<(Topic, User)> = node.members.keys().cloned().collect();
         self.act(self.now + 10 * SECOND, Act::CheckGhosts(self.now, members));
@@ -101,7 +104,7 @@ impl World {
         self.act(self.now + time, Act::Resume(at, life));
     }
 
-    fn goodbye(&mut self, at: usize) {
+    pub(super) fn goodbye(&mut self, at: usize) {
         let Some(node) = &mut self.nodes[at] else { return };
         if node.leaving || node.asleep.is_some() {
             return;
@@ -118,20 +121,16 @@ impl World {
 
     pub(super) fn end_node(&mut self, at: usize) {
         self.note_stats(at);
-        (self.ended, self.ends[at]) = (self.now, self.now);
+        self.ended = self.now;
         self.nodes[at] = None;
-        let knows = |node: &Option<super::world::Node>| {
-            node.as_ref()
-                .is_some_and(|node| node.cluster.state().open && node.disturbed <= self.now)
-        };
-        if !self.nodes.iter().any(knows) {
-            // With the last open node ends what is known of webhooks: another cluster begins.
-            self.begun_anew = true;
-        }
+        self.forget_announcements();
         self.lives[at] += 1;
         for broker in &mut self.brokers {
             broker.cut(at);
         }
+    }
+
+    pub(super) fn restart(&mut self, at: usize) {
         let after = self.random.within(500 * MS, 8 * SECOND);
         self.act(self.now + after, Act::Start(at));
     }

@@ -1,6 +1,8 @@
 //! What may happen in a run.
 
+use super::random::Random;
 use super::world::{MS, SECOND};
+use crate::cluster::Bounds;
 
 #[derive(Clone, Debug)]
 pub(super) struct Profile {
@@ -27,7 +29,9 @@ pub(super) struct Profile {
     pub(super) churn: u64,
     pub(super) active: u64,
     pub(super) calm: u64,
-    pub(super) ring_bytes: usize,
+    pub(super) bounds: Bounds,
+    /// Of the nodes, so many have the name of another one.
+    pub(super) twins: usize,
     /// Members of presence channels come and go as well.
     pub(super) members: bool,
     pub(super) swap: Swap,
@@ -87,7 +91,12 @@ fn steady() -> Profile {
         churn: 200 * MS,
         active: 30 * SECOND,
         calm: 15 * SECOND,
-        ring_bytes: 1 << 20,
+        bounds: Bounds {
+            ring_bytes: 1 << 20,
+            chunk_bytes: 64 << 10,
+            held: 256,
+        },
+        twins: 0,
         members: true,
         swap: Swap::No,
     }
@@ -123,7 +132,10 @@ fn quiet(name: &str) -> Option<Profile> {
         },
         "small" => Profile {
             loss: 30,
-            ring_bytes: 4_000,
+            bounds: Bounds {
+                ring_bytes: 4_000,
+                ..steady().bounds
+            },
             calm: 30 * SECOND,
             pause: 30 * MS,
             ..steady()
@@ -182,6 +194,13 @@ fn troubled(name: &str) -> Option<Profile> {
             kinds: &[Kind::Leave, Kind::Crash],
             ..faulty()
         },
+        "twins" => Profile {
+            nodes: 5,
+            joiners: 2,
+            twins: 2,
+            kinds: &[Kind::Leave, Kind::Crash],
+            ..faulty()
+        },
         "roster" => Profile {
             nodes: 4,
             loss: 10,
@@ -206,6 +225,7 @@ pub(super) const NAMES: &[&str] = &[
     "faults",
     "split",
     "join",
+    "twins",
     "roster",
     "swap",
     "skew",
@@ -216,6 +236,19 @@ pub(super) const NAMES: &[&str] = &[
 ];
 
 impl Profile {
+    /// Some runs have more nodes, lists in many pieces, and little room for what is out of order.
+    pub(super) fn vary(&mut self, random: &mut Random) {
+        if self.twins == 0 && self.active > 0 && random.chance(150) {
+            self.nodes += 1 + random.below(3);
+        }
+        if random.chance(400) {
+            self.bounds.chunk_bytes = 100;
+        }
+        if random.chance(400) {
+            self.bounds.held = 2;
+        }
+    }
+
     /// Without faults nothing may be refused, and nobody closed.
     pub(super) fn is_quiet(&self) -> bool {
         self.faults == 0 && self.loss == 0

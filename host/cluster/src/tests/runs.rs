@@ -77,6 +77,7 @@ profiles! {
     faults_lose_nothing_in_silence: "faults",
     partitions_lose_nothing_in_silence: "split",
     nodes_come_and_go_without_loss: "join",
+    a_name_has_one_node: "twins",
     views_agree_whatever_was_lost: "roster",
     a_swap_loses_nothing_and_refuses_nothing: "swap",
     a_swap_at_different_times_loses_nothing: "skew",

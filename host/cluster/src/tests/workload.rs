@@ -63,11 +63,13 @@ impl World {
             Act::Resume(at, life) => self.resume(at, life),
             Act::Swap(at) => self.swap(at),
             Act::CheckGhosts(since, members) => self.check_ghosts(since, &members),
+            Act::Refuse(at) => self.end_node(at),
             Act::Join(number) => self.join(number),
             Act::Leave(number) => self.leave(number),
             Act::End(at, life) => {
                 if self.lives[at] == life {
                     self.end_node(at);
+                    self.restart(at);
                 }
             }
         }
@@ -98,6 +100,10 @@ impl World {
         }
         let at = nodes[self.random.below(nodes.len())];
         let topic = self.topics[self.random.below(self.topics.len())].clone();
+        self.publish_on(at, topic);
+    }
+
+    pub(super) fn publish_on(&mut self, at: usize, topic: Topic) {
         let id = self.published.len() as u64;
         let Some(node) = &self.nodes[at] else { return };
         self.published.push(Published {
@@ -135,12 +141,12 @@ impl World {
         let nodes = self.open_nodes();
         if !nodes.is_empty() {
             let at = nodes[self.random.below(nodes.len())];
-            self.subscribe(at);
+            let topic = self.topics[self.random.below(self.topics.len())].clone();
+            self.subscribe(at, topic);
         }
     }
 
-    fn subscribe(&mut self, at: usize) {
-        let topic = self.topics[self.random.below(self.topics.len())].clone();
+    pub(super) fn subscribe(&mut self, at: usize, topic: Topic) {
         let user = User::from(format!("user-{}", self.random.below(4)));
         let number = self.sockets.len();
         let now = self.now;
@@ -177,13 +183,26 @@ impl World {
 
     fn join(&mut self, number: usize) {
         let socket = &mut self.sockets[number];
-        if socket.closed.is_some() || !self.profile.members || !socket.topic.as_str().contains("presence") {
-            return;
+        let (at, topic) = (socket.node, socket.topic.clone());
+        if socket.closed.is_none() && self.lives[at] == socket.life {
+            if self.profile.members && topic.as_str().contains("presence") {
+                self.join_as_member(number);
+            }
+            self.count(at, &topic);
         }
+    }
+
+    fn count(&mut self, at: usize, topic: &Topic) {
+        let Some(node) = &self.nodes[at] else { return };
+        let here = node.here.get(topic).into_iter().flatten();
+        let welcomed = here.filter(|&&number| self.sockets[number].welcomed.is_some());
+        let count = welcomed.count() as u32;
+        self.tell(at, Event::Counted(topic, count));
+    }
+
+    fn join_as_member(&mut self, number: usize) {
+        let socket = &mut self.sockets[number];
         let (at, key) = (socket.node, (socket.topic.clone(), socket.user.clone()));
-        if self.lives[at] != socket.life {
-            return;
-        }
         socket.joined = true;
         let Some(node) = &mut self.nodes[at] else { return };
         let count = node.members.entry(key.clone()).or_default();
@@ -216,6 +235,7 @@ impl World {
             self.left.insert(key.clone(), self.now);
             self.tell(at, Event::Left(&key.0, &key.1));
         }
+        self.count(at, &key.0);
         if last {
             self.tell(at, Event::Vacated(&key.0));
         }

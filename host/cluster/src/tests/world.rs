@@ -9,6 +9,7 @@ use super::profile::{Profile, Swap};
 use super::random::Random;
 use super::workload::{Published, Socket};
 use crate::rules::Rules;
+use crate::swap::each;
 use crate::{Announcement, BusId, Cluster, Effect, Event, Setup, Topic, User};
 use jackfield_hub::doors::Reach;
 
@@ -35,14 +36,11 @@ pub(super) struct World {
     pub(super) topics: Vec<Topic>,
     pub(super) sockets: Vec<Socket>,
     pub(super) published: Vec<Published>,
-    /// When, by which place in which life, and what.
-    pub(super) announced: Vec<(u64, usize, u64, Announcement)>,
-    /// There was a time without any open node, and webhooks begin anew.
-    pub(super) begun_anew: bool,
+    pub(super) announced: Vec<Announcement>,
+    /// Of those, by series and number, what nobody knows any more: whoever had heard of it has ended.
+    pub(super) unknown: BTreeSet<(u64, u64)>,
     /// When members left last.
     pub(super) left: BTreeMap<(Topic, User), u64>,
-    /// When each place was left last.
-    pub(super) ends: Vec<u64>,
     /// When a node ended last.
     pub(super) ended: u64,
     pub(super) failures: Vec<String>,
@@ -84,6 +82,7 @@ pub(super) struct Node {
     pub(super) members: BTreeMap<(Topic, User), u32>,
     /// As its events say.
     pub(super) view: BTreeSet<(Topic, User)>,
+    pub(super) counts: BTreeMap<Topic, u64>,
     pub(super) leaving: bool,
     /// When something last happened to it that excuses a stale view.
     pub(super) disturbed: u64,
@@ -125,15 +124,17 @@ pub(super) enum Act {
     Join(usize),
     /// A socket that was closed leaves.
     Leave(usize),
+    /// A process whose name is taken ends.
+    Refuse(usize),
     /// A process that has said goodbye ends.
     End(usize, u64),
 }
 
 impl World {
-    pub(super) fn new(profile: Profile, seed: u64, rules: Rules) -> Self {
+    pub(super) fn new(mut profile: Profile, seed: u64, rules: Rules) -> Self {
         let mut random = Random::new(seed);
         let unordered = random.chance(500);
-        let profile_nodes = profile.nodes;
+        profile.vary(&mut random);
         let mut world = Self {
             brokers: (0..profile.buses).map(|_| Broker::default()).collect(),
             nodes: (0..profile.nodes).map(|_| None).collect(),
@@ -153,10 +154,9 @@ impl World {
             sockets: Vec::new(),
             published: Vec::new(),
             announced: Vec::new(),
-            begun_anew: false,
+            unknown: BTreeSet::new(),
             left: BTreeMap::new(),
             ended: 0,
-            ends: vec![0; profile_nodes],
             failures: Vec::new(),
             tally: Tally::default(),
             loud: false,
@@ -176,11 +176,18 @@ impl World {
 
     /// Until the end, or the first failure.
     pub(super) fn run(&mut self) {
-        let end = self.profile.active + self.profile.calm;
-        while let Some(((at, _), item)) = self.queue.pop_first() {
-            if at > end || !self.failures.is_empty() {
-                break;
-            }
+        self.run_until(self.profile.active + self.profile.calm);
+        if self.failures.is_empty() {
+            self.check_end();
+        }
+    }
+
+    /// Until that time, or the first failure.
+    pub(super) fn run_until(&mut self, end: u64) {
+        while self.failures.is_empty()
+            && let Some(next) = self.queue.first_entry().filter(|next| next.key().0 <= end)
+        {
+            let ((at, _), item) = next.remove_entry();
             self.now = at;
             match item {
                 Item::Wake(node, life) => self.wake(node, life),
@@ -190,9 +197,6 @@ impl World {
             }
         }
         self.now = end;
-        if self.failures.is_empty() {
-            self.check_end();
-        }
     }
 
     pub(super) fn say(&self, text: impl FnOnce() -> String) {
@@ -208,8 +212,8 @@ impl World {
     pub(super) fn start_node(&mut self, at: usize) {
         self.lives[at] += 1;
         let (epoch, seed) = (self.random.bits(), self.random.bits());
-        let mut setup = Setup::new(&format!("node-{at}"), epoch, seed);
-        setup.ring_bytes = self.profile.ring_bytes;
+        let mut setup = Setup::new(&self.name(at), epoch, seed);
+        setup.bounds = self.profile.bounds;
         let offset = self.random.within(0, 1_000_000 * SECOND);
         let drift = self.random.within(0, 100) as i64 - 50;
         self.nodes[at] = Some(Node {
@@ -223,6 +227,7 @@ impl World {
             here: BTreeMap::new(),
             members: BTreeMap::new(),
             view: BTreeSet::new(),
+            counts: BTreeMap::new(),
             leaving: false,
             disturbed: self.now,
         });
@@ -235,6 +240,11 @@ impl World {
         if swapped {
             self.attach(at, BusId(1));
         }
+    }
+
+    /// The last places have the names of the first ones.
+    pub(super) fn name(&self, at: usize) -> String {
+        format!("node-{}", at % (self.profile.nodes - self.profile.twins))
     }
 
     pub(super) fn attach(&mut self, at: usize, bus: BusId) {
@@ -250,16 +260,26 @@ impl World {
         let Some(node) = &mut self.nodes[at] else { return };
         let mut effects = Vec::new();
         let clock = node.clock(now);
+        if node.cluster.wake() <= clock && !matches!(event, Event::Wake) {
+            // What is due is carried out by itself, so that checks see the state that it was decided in.
+            self.tell(at, Event::Wake);
+            return self.tell(at, event);
+        }
         node.cluster.handle(event, clock, &mut effects);
         for effect in effects {
             self.carry_out(at, effect);
         }
         let life = self.lives[at];
         let Some(node) = &mut self.nodes[at] else { return };
+        let confirmed = node.cluster.fully_confirmed();
+        let deaf = each(!confirmed).find(|bus| node.cluster.buses.is_ready(*bus));
         let wake = node.when(node.cluster.wake());
         if wake != node.wake {
             node.wake = wake;
             self.put(wake.max(now + 1), Item::Wake(at, life));
+        }
+        if let Some(bus) = deaf {
+            self.fail(format!("node {at} is ready on {bus:?} and does not follow all there"));
         }
     }
 

@@ -1,6 +1,7 @@
 //! The one instance of an adapter: its calls, its end, and its next start.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use jackfield_hub::doors::{AdapterNews, DoorError, Envelope, Traffic};
@@ -11,7 +12,7 @@ use super::Bus;
 use super::queue::Batch;
 use crate::bindings::hot::exports::jackfield::adapter::bus;
 use crate::bindings::hot::jackfield::adapter::arrivals;
-use crate::context::{Context, Told, begin_call};
+use crate::context::{Context, Delivered, Told, begin_call};
 use crate::imports::cleaned;
 use crate::links::Links;
 use crate::plugin::{ADAPTER, Live};
@@ -147,6 +148,7 @@ impl Running {
         match outcome {
             Ok(answer) => {
                 let told = std::mem::take(&mut live.store.data_mut().told);
+                count(&told, &pool.plugin.identity.delivered);
                 pass_on(told, traffic, |reason| pool.plugin.failed(reason));
                 pool.plugin.did_well();
                 if answer.is_ok() {
@@ -226,6 +228,19 @@ fn lend<'a>(run: &'a Run<'_>) -> arrivals::Event<'a> {
         }
         Run::Alone(LinkEvent::Down(reason)) => arrivals::Event::Down(reason),
         Run::Alone(_) => arrivals::Event::Up,
+    }
+}
+
+/// Of its channels an instance hears what it has subscribers of; the rest is the cluster's own talk.
+fn count(told: &[Told], delivered: &Delivered) {
+    for told in told {
+        if let Told::Delivered(messages) = told {
+            let own = messages.iter().filter(|(topic, _)| topic.starts_with('/')).count() as u64;
+            delivered.cluster.fetch_add(own, Ordering::Relaxed);
+            delivered
+                .channels
+                .fetch_add(messages.len() as u64 - own, Ordering::Relaxed);
+        }
     }
 }
 

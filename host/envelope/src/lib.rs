@@ -1,4 +1,4 @@
-//! What nodes say to each other, as bytes.
+//! What the nodes of a cluster say to each other, as bytes, and the names in it.
 //!
 //! `version, kind, sender (8 bytes), body`, and behind it a MAC if the cluster has a key. Numbers are LEB128, texts and
 //! byte strings have their length in front. The kinds are a closed enum. Later versions may append fields to a body, and
@@ -14,24 +14,25 @@ mod recorded;
 mod seal;
 #[cfg(test)]
 mod tests;
+mod topic;
 mod write;
 
 use bytes::Bytes;
 
-use crate::topic::{Micros, NodeId, Topic, User};
-pub(crate) use fields::MAX_TOPIC_BYTES;
-pub(crate) use seal::Seal;
+pub use fields::MAX_TOPIC_BYTES;
+pub use seal::Seal;
+pub use topic::{Micros, NodeId, Topic, User};
 
 /// One message and who sent it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Envelope {
-    pub(crate) from: NodeId,
-    pub(crate) message: Message,
+pub struct Envelope {
+    pub from: NodeId,
+    pub message: Message,
 }
 
 /// All that can be said.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Message {
+pub enum Message {
     Data(Data),
     Beat(Beat),
     /// To oneself, to prove a link.
@@ -52,70 +53,70 @@ pub(crate) enum Message {
 
 /// A publish, on its channel's topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Data {
-    pub(crate) link: Link,
+pub struct Data {
+    pub link: Link,
     /// Of the rooms above; carried as it is.
-    pub(crate) flags: u8,
+    pub flags: u8,
     /// The socket that is not to get it, as a number of the rooms above.
-    pub(crate) except: Option<u64>,
-    pub(crate) frame: Bytes,
+    pub except: Option<u64>,
+    pub frame: Bytes,
 }
 
 /// The place of a publish in its origin's chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Link {
+pub struct Link {
     /// Counts all publishes of the origin, from 1.
-    pub(crate) n: u64,
+    pub n: u64,
     /// The publish before it on this topic; 0 if the origin remembers none.
-    pub(crate) prev: u64,
+    pub prev: u64,
     /// The origin's clock.
-    pub(crate) at: Micros,
+    pub at: Micros,
     /// The `at` of `prev`; if there is none, of the newest publish of any topic that the origin has forgotten.
-    pub(crate) prev_at: Micros,
+    pub prev_at: Micros,
 }
 
 /// I am here. To all, once for each bus.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Beat {
-    pub(crate) name: String,
+pub struct Beat {
+    pub name: String,
     /// Counts beats.
-    pub(crate) k: u64,
-    pub(crate) at: Micros,
+    pub k: u64,
+    pub at: Micros,
     /// The control topics, and every topic with somebody to deliver to, are followed on this bus.
-    pub(crate) ready: bool,
-    pub(crate) open: bool,
-    pub(crate) publishes: Publishes,
-    pub(crate) roster_seq: u64,
-    pub(crate) roster_digest: u64,
+    pub ready: bool,
+    pub open: bool,
+    pub publishes: Publishes,
+    pub roster_seq: u64,
+    pub roster_digest: u64,
     /// The `at` of the newest publish that was forgotten.
-    pub(crate) forgotten_at: Micros,
+    pub forgotten_at: Micros,
     /// When an open peer ended last.
-    pub(crate) death_at: Micros,
+    pub death_at: Micros,
     /// All live peers.
-    pub(crate) peers: Vec<Mark>,
-    /// What the sender serves: see [`Setup::apps`](crate::Setup::apps). 0 from versions that did not say it.
-    pub(crate) apps: u64,
+    pub peers: Vec<Mark>,
+    /// What the sender serves: see `Setup::apps` of the cluster. 0 from versions that did not say it.
+    pub apps: u64,
 }
 
 /// What a node knows of one of its peers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Mark {
-    pub(crate) node: NodeId,
+pub struct Mark {
+    pub node: NodeId,
     /// A beat of it was heard on this bus a moment ago.
-    pub(crate) heard: bool,
+    pub heard: bool,
     /// How far its roster is applied.
-    pub(crate) applied: u64,
+    pub applied: u64,
     /// Since when the sender knows it, without a break.
-    pub(crate) since: Micros,
+    pub since: Micros,
     /// It has acknowledged all that was published until then (the sender's clock)…
-    pub(crate) settled_at: Micros,
+    pub settled_at: Micros,
     /// …on the topics that it occupied by this number of its roster.
-    pub(crate) settled_seq: u64,
+    pub settled_seq: u64,
 }
 
 /// Where a node publishes, seen from the bus on which it says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Publishes {
+pub enum Publishes {
     /// Here alone.
     Here,
     /// Here and elsewhere.
@@ -126,69 +127,69 @@ pub(crate) enum Publishes {
 
 /// The last numbers of topics that the receiver occupies.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Tails {
+pub struct Tails {
     /// Since when the sender knows the receiver: see [`Mark`].
-    pub(crate) since: Micros,
+    pub since: Micros,
     /// Entries up to this time are of topics that the receiver came to lately.
-    pub(crate) after: Micros,
+    pub after: Micros,
     /// All topics of the receiver with a publish in between have an entry.
-    pub(crate) upto: Micros,
+    pub upto: Micros,
     /// How far the receiver's roster is applied.
-    pub(crate) applied: u64,
-    pub(crate) entries: Vec<Tail>,
+    pub applied: u64,
+    pub entries: Vec<Tail>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Tail {
-    pub(crate) topic: Topic,
-    pub(crate) n: u64,
-    pub(crate) at: Micros,
+pub struct Tail {
+    pub topic: Topic,
+    pub n: u64,
+    pub at: Micros,
 }
 
 /// The sender knows now what it has to have; it asks if it has not.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct TailsAck {
-    pub(crate) upto: Micros,
+pub struct TailsAck {
+    pub upto: Micros,
     /// The entries of topics that it came to lately.
-    pub(crate) late: Vec<(Topic, u64)>,
+    pub late: Vec<(Topic, u64)>,
 }
 
 /// Something is missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Need {
-    pub(crate) topic: Topic,
+pub struct Need {
+    pub topic: Topic,
     /// All after this number; 0 if there is none yet.
-    pub(crate) after: u64,
+    pub after: u64,
     /// The receiver's baseline: what is older is not owed.
-    pub(crate) since: Micros,
+    pub since: Micros,
 }
 
 /// The answer to [`Need`], perhaps in several pieces.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Resend {
-    pub(crate) topic: Topic,
+pub struct Resend {
+    pub topic: Topic,
     /// What follows is all from here on: see [`Need`].
-    pub(crate) after: u64,
-    pub(crate) since: Micros,
+    pub after: u64,
+    pub since: Micros,
     /// False: the ring does not reach back so far.
-    pub(crate) whole: bool,
+    pub whole: bool,
     /// The last number on this topic.
-    pub(crate) top: u64,
+    pub top: u64,
     /// Envelopes with [`Data`].
-    pub(crate) frames: Vec<Bytes>,
+    pub frames: Vec<Bytes>,
 }
 
 /// Transitions of the sender's part of the roster.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Moves {
+pub struct Moves {
     /// The number of the first one.
-    pub(crate) first: u64,
-    pub(crate) moves: Vec<Move>,
+    pub first: u64,
+    pub moves: Vec<Move>,
 }
 
 /// One transition.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Move {
+pub enum Move {
     Occupied(Topic),
     Vacated(Topic),
     /// So many subscribers are there.
@@ -212,35 +213,35 @@ pub struct Announcement {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct AskSnapshot {
+pub struct AskSnapshot {
     /// Of which snapshot; 0 asks for a new one.
-    pub(crate) id: u64,
-    pub(crate) chunk: u32,
+    pub id: u64,
+    pub chunk: u32,
 }
 
 /// A part of the sender's part of the roster.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Snapshot {
+pub struct Snapshot {
     /// Tells it from others of this sender.
-    pub(crate) id: u64,
-    pub(crate) seq: u64,
-    pub(crate) chunk: u32,
-    pub(crate) of: u32,
-    pub(crate) moves: Vec<Move>,
+    pub id: u64,
+    pub seq: u64,
+    pub chunk: u32,
+    pub of: u32,
+    pub moves: Vec<Move>,
 }
 
 /// I go.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Bye {
+pub struct Bye {
     /// Nothing was published later.
-    pub(crate) last_at: Micros,
+    pub last_at: Micros,
     /// Who has acknowledged all, and on the topics told by which number of its roster.
-    pub(crate) settled: Vec<(NodeId, u64)>,
+    pub settled: Vec<(NodeId, u64)>,
 }
 
 /// Why bytes are no envelope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Malformed {
+pub enum Malformed {
     #[error("it ends too early")]
     Short,
     #[error("a length or number is out of bounds")]
@@ -255,7 +256,7 @@ pub(crate) enum Malformed {
 
 impl Envelope {
     /// Reads what came on `topic`.
-    pub(crate) fn decode(topic: &str, bytes: Bytes, seal: &Seal) -> Result<Self, Malformed> {
+    pub fn decode(topic: &str, bytes: Bytes, seal: &Seal) -> Result<Self, Malformed> {
         if bytes.len() > MAX_ENVELOPE_BYTES {
             return Err(Malformed::Bounds);
         }
@@ -263,19 +264,19 @@ impl Envelope {
     }
 
     /// The bytes to send on `topic`.
-    pub(crate) fn encode(&self, topic: &str, seal: &Seal) -> Bytes {
+    pub fn encode(&self, topic: &str, seal: &Seal) -> Bytes {
         seal.close(topic, write::write(self))
     }
 }
 
 /// Bodies of this version are understood, and written.
-const VERSION: u8 = 1;
+pub const VERSION: u8 = 1;
 
 /// Nothing longer is read: a resent frame of the largest size fits.
-pub(crate) const MAX_ENVELOPE_BYTES: usize = 1 << 20;
+pub const MAX_ENVELOPE_BYTES: usize = 1 << 20;
 
 /// A longer frame is not published: it could not be resent.
-pub(crate) const MAX_FRAME_BYTES: usize = MAX_ENVELOPE_BYTES / 2;
+pub const MAX_FRAME_BYTES: usize = MAX_ENVELOPE_BYTES / 2;
 
 /// Lists are sent in pieces of about this size, so that no piece holds up what is behind it for long.
-pub(crate) const CHUNK_BYTES: usize = 64 << 10;
+pub const CHUNK_BYTES: usize = 64 << 10;

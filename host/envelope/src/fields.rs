@@ -117,7 +117,7 @@ impl Reader {
 }
 
 /// An app's id, a slash and a channel's name: 164 bytes as Pusher has it, and room.
-pub(crate) const MAX_TOPIC_BYTES: usize = 512;
+pub const MAX_TOPIC_BYTES: usize = 512;
 
 /// A node's name, or a user's id.
 const MAX_NAME_BYTES: usize = 512;

@@ -42,12 +42,12 @@ impl Topic {
     }
 
     /// The topic that every node follows.
-    pub(crate) fn all() -> Self {
+    pub fn all() -> Self {
         Self::new("/all")
     }
 
     /// The topic that this node alone follows.
-    pub(crate) fn of(node: NodeId) -> Self {
+    pub fn of(node: NodeId) -> Self {
         Self::new(&format!("/node/{node}"))
     }
 }

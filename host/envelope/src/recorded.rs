@@ -3,9 +3,6 @@
 use bytes::Bytes;
 
 use super::*;
-use crate::event::{BusId, Event};
-use crate::{Cluster, Setup};
-use jackfield_hub::doors::Reach;
 
 const TOPIC: &str = "1/lobby";
 
@@ -190,20 +187,4 @@ fn what_the_first_version_wrote_is_understood() {
         };
         assert_eq!(Envelope::decode(TOPIC, bytes(hex), &Seal::default()), Ok(written));
     }
-}
-
-#[test]
-fn a_kind_of_a_later_version_is_counted_and_ignored() {
-    let mut cluster = Cluster::new(&Setup::new("node-1", 1, 1));
-    let mut effects = Vec::new();
-    cluster.handle(Event::Attach(BusId(0), Reach::Shared), 0, &mut effects);
-    cluster.handle(Event::LinkUp(BusId(0)), 0, &mut effects);
-    effects.clear();
-    let all = Topic::all();
-    let bytes = Bytes::from([&[VERSION, 200][..], &7_u64.to_le_bytes(), b"whatever"].concat());
-    let (bus, topic) = (BusId(0), all.as_str());
-    cluster.handle(Event::Message { bus, topic, bytes }, 0, &mut effects);
-    assert_eq!((cluster.stats().unknown_kinds, cluster.stats().malformed), (1, 0));
-    assert_eq!(effects, [], "and nobody is told of anything");
-    assert_eq!(cluster.peers().count(), 0);
 }

@@ -11,11 +11,11 @@ use super::Malformed;
 
 /// The cluster's key, if there is one.
 #[derive(Clone, Default)]
-pub(crate) struct Seal(Option<Hmac<Sha256>>);
+pub struct Seal(Option<Hmac<Sha256>>);
 
 impl Seal {
     /// A seal with this key; without one, envelopes are open.
-    pub(crate) fn new(key: Option<&[u8]>) -> Self {
+    pub fn new(key: Option<&[u8]>) -> Self {
         Self(key.map(|key| Hmac::new_from_slice(key).expect("HMAC takes keys of any length")))
     }
 

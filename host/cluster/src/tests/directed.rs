@@ -1,0 +1,125 @@
+//! Schedules written by hand, for what random ones hardly ever meet.
+
+use bytes::Bytes;
+use jackfield_hub::doors::Reach;
+
+use super::profile::{Profile, named};
+use super::without::LOST;
+use super::world::{MS, SECOND, World};
+use crate::rules::{Rule, Rules};
+use crate::{BusId, Cluster, Event, Setup, Topic};
+
+/// Two brokers, and nodes on the first one. Nothing happens by itself, not even the losses that excuse what is closed.
+fn world(nodes: usize, without: Option<Rule>) -> World {
+    let silent = Profile {
+        nodes,
+        buses: 2,
+        active: 0,
+        calm: 100 * SECOND,
+        faults: 0,
+        loss: 1,
+        ..named("split")
+    };
+    let mut world = World::new(silent, 1, Rules { without });
+    world.run_until(9 * SECOND);
+    world
+}
+
+/// The schedule is good with the rule, and loses a message without it.
+fn needs(rule: Rule, schedule: impl Fn(&mut World), nodes: usize) {
+    for without in [None, Some(rule)] {
+        let mut world = world(nodes, without);
+        schedule(&mut world);
+        world.run();
+        let lost = world.failures.iter().any(|failure| failure.contains(LOST));
+        assert_eq!(lost, without.is_some(), "without {without:?}: {:?}", world.failures);
+        assert!(lost || world.failures.is_empty(), "{:?}", world.failures);
+    }
+}
+
+/// A node is cut off. Meanwhile another one starts, is alone, and publishes; it meets the first one, and dies before it has
+/// told what there was.
+#[test]
+fn a_debt_is_not_settled_by_any_beat() {
+    let topic = Topic::new("1/a");
+    let schedule = |world: &mut World| {
+        world.subscribe(1, topic.clone());
+        world.run_until(12 * SECOND);
+        world.goodbye(0);
+        while world.nodes[0].is_some() {
+            world.run_until(world.now + MS);
+        }
+        world.cut(1, BusId(0), 25 * SECOND);
+        world.run_until(35 * SECOND);
+        world.publish_on(0, topic.clone());
+        let met = |world: &World| {
+            let node = world.nodes[1].as_ref().expect("it lives");
+            node.cluster.peers.live.values().next().and_then(|peer| peer.met)
+        };
+        let before = met(world);
+        while met(world) == before {
+            world.run_until(world.now + MS);
+        }
+        world.crash(0, 3 * SECOND);
+    };
+    needs(Rule::SettledBeat, schedule, 2);
+}
+
+/// Two nodes have left the old bus for good, and a third one comes up there alone and publishes.
+#[test]
+fn a_bus_that_was_left_is_listened_to() {
+    let topic = Topic::new("1/a");
+    let schedule = |world: &mut World| {
+        world.crash(2, 25 * SECOND);
+        world.swap(0);
+        world.swap(1);
+        world.run_until(42 * SECOND);
+        world.subscribe(1, topic.clone());
+        world.run_until(45 * SECOND);
+        world.publish_on(2, topic.clone());
+        world.run_until(55 * SECOND);
+        world.check_deliveries();
+        world.swap(2);
+    };
+    needs(Rule::Rejoin, schedule, 3);
+}
+
+#[test]
+fn a_rush_of_subscribers_is_told_once() {
+    let mut world = world(2, None);
+    let topic = Topic::new("1/a");
+    world.subscribe(0, topic.clone());
+    world.run_until(10 * SECOND);
+    let told = |world: &World| world.nodes[0].as_ref().map(|node| node.cluster.roster.seq());
+    let before = told(&world);
+    for _ in 0..1_000 {
+        world.subscribe(0, topic.clone());
+    }
+    // The first one goes out at once, all others together.
+    assert_eq!(told(&world), before.map(|seq| seq + 2));
+    world.run();
+    assert!(world.failures.is_empty(), "{:?}", world.failures);
+}
+
+#[test]
+fn a_kind_of_a_later_version_is_counted_and_ignored() {
+    let mut cluster = Cluster::new(&Setup::new("node-1", 1, 1));
+    let mut effects = Vec::new();
+    cluster.handle(Event::Attach(BusId(0), Reach::Shared), 0, &mut effects);
+    cluster.handle(Event::LinkUp(BusId(0)), 0, &mut effects);
+    effects.clear();
+    let all = Topic::all();
+    let bytes = Bytes::from(
+        [
+            &[jackfield_envelope::VERSION, 200][..],
+            &7_u64.to_le_bytes(),
+            b"whatever",
+        ]
+        .concat(),
+    );
+    let (bus, topic) = (BusId(0), all.as_str());
+    cluster.handle(Event::Message { bus, topic, bytes }, 0, &mut effects);
+    assert_eq!((cluster.stats().unknown_kinds, cluster.stats().malformed), (1, 0));
+    assert_eq!(effects, [], "and nobody is told of anything");
+    assert_eq!(cluster.peers().count(), 0);
+}
