@@ -71,6 +71,10 @@ pub(super) const ENV_NAMES: &[(&str, &str, Set)] = &[
     ("METRICS_HOST", "metrics.host", |raw, text| {
         text.parse().map(|host| raw.metrics.host = host)
     }),
+    ("JACKFIELD_CLUSTER_KEY", "cluster.key", |raw, text| {
+        raw.cluster.key = Some(Token::try_from(text.to_owned())?);
+        Ok(())
+    }),
     ("JACKFIELD_ADMIN_TOKEN", "admin.token", |raw, text| {
         raw.admin.token = Some(Token::try_from(text.to_owned())?);
         Ok(())

@@ -47,6 +47,8 @@ pub struct Config {
     pub admin_token: Option<Token>,
     /// Whether the development page is served.
     pub development: bool,
+    /// With what instances seal what they say to each other; none: they do not.
+    pub cluster_key: Option<Token>,
     /// This instance's name, unique in the cluster.
     pub node: String,
     /// The plugins folder.
@@ -162,6 +164,7 @@ fn meant(raw: RawConfig) -> Result<Config, Mistake> {
         max_connections: NonZeroU64::new(raw.max_connections),
         metrics: enabled.then(|| SocketAddr::new(host.0, port)),
         admin_token: raw.admin.token,
+        cluster_key: raw.cluster.key,
         development,
         node: raw.instance.process_id.unwrap_or_else(made_up_name),
         plugins: raw.plugins,

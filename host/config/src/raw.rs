@@ -48,6 +48,7 @@ pub(super) struct RawConfig {
     pub(super) http_api: RawHttpApi,
     pub(super) metrics: RawMetrics,
     pub(super) admin: RawAdmin,
+    pub(super) cluster: RawCluster,
     pub(super) apps: Vec<RawApp>,
 }
 
@@ -157,6 +158,7 @@ impl Default for RawConfig {
             http_api: RawHttpApi::default(),
             metrics: RawMetrics::default(),
             admin: RawAdmin::default(),
+            cluster: RawCluster::default(),
             apps: Vec::new(),
         }
     }
@@ -195,6 +197,13 @@ impl Default for RawWebhooks {
 pub(super) struct RawAdmin {
     /// What whoever looks at plugins, or changes them, must show. Without it that is possible on this machine alone.
     pub(super) token: Option<Token>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawCluster {
+    /// What all instances know, and nobody else who can reach the broker.
+    pub(super) key: Option<Token>,
 }
 
 impl Default for RawMetrics {

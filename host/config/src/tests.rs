@@ -234,6 +234,8 @@ fn the_guide_names_every_key_and_variable() {
         ("webhooks.", "[webhooks]\nnonsense = 1"),
         ("http_api.", "[http_api]\nnonsense = 1"),
         ("metrics.", "[metrics]\nnonsense = 1"),
+        ("admin.", "[admin]\nnonsense = 1"),
+        ("cluster.", "[cluster]\nnonsense = 1"),
         ("apps[].", "[[apps]]\nnonsense = 1"),
         ("", "[[apps]]\nmessage_rate_limit = { nonsense = 1 }"),
     ] {

@@ -1,4 +1,4 @@
-//! What operators show.
+//! Secrets of the operators.
 
 use std::fmt;
 
@@ -15,6 +15,11 @@ impl Token {
     pub fn is(&self, shown: &str) -> bool {
         self.0.as_bytes().ct_eq(shown.as_bytes()).into()
     }
+
+    /// For what is made with it.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
 }
 
 impl TryFrom<String> for Token {
@@ -22,7 +27,7 @@ impl TryFrom<String> for Token {
 
     fn try_from(text: String) -> Result<Self, String> {
         if text.len() < SHORTEST {
-            return Err(format!("a token has at least {SHORTEST} characters"));
+            return Err(format!("this must have at least {SHORTEST} characters"));
         }
         Ok(Self(text))
     }

@@ -70,7 +70,8 @@ pub fn assemble(config: Config, background: &Runtime) -> Result<Server, StartErr
     let gate = Gate::new(registry.authorizer(), registry.limiter());
     let notices = Arc::new(NoticeStore::default());
     let (handles, wakes): (Vec<ShardHandle>, Vec<Arc<Notify>>) = (0..shards).map(|_| event_loop::handle()).unzip();
-    let driver = start_cluster(&config.node, digest, &registry)?;
+    let key = config.cluster_key.as_ref().map(|key| key.as_bytes().to_vec());
+    let driver = start_cluster(&config.node, digest, key, &registry)?;
     let hub = Hub::new(
         handles,
         Arc::clone(&driver) as _,
@@ -171,14 +172,14 @@ fn digest(apps: &[App]) -> u64 {
     u64::from_str_radix(&hex[..16], 16).map_or(1, |digest| digest.max(1))
 }
 
-fn start_cluster(node: &str, apps: u64, registry: &Registry) -> Result<Arc<Driver>, StartError> {
+fn start_cluster(node: &str, apps: u64, key: Option<Vec<u8>>, registry: &Registry) -> Result<Arc<Driver>, StartError> {
     let random = || -> Result<u64, StartError> {
         let mut bytes = [0; 8];
         getrandom::fill(&mut bytes).map_err(StartError::Random)?;
         Ok(u64::from_le_bytes(bytes))
     };
     let mut setup = Setup::new(node, random()?, random()?);
-    setup.apps = apps;
+    (setup.apps, setup.key) = (apps, key);
     let started = Instant::now();
     let clock = move || started.elapsed().as_micros() as u64;
     Ok(Driver::new(&setup, registry.adapter(), clock))

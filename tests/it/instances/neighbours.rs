@@ -77,3 +77,31 @@ fn warnings(server: &Server) -> impl Iterator<Item = String> {
         .into_iter()
         .filter(|line| line.contains("two deployments need two prefixes"))
 }
+
+// host/docs/scaling.md: who has another key is not heard, whatever it says.
+#[tokio::test]
+async fn an_instance_with_another_key_is_a_stranger() {
+    let redis = Broker::redis().await;
+    let keyed = |key: &str| {
+        redis_way(&redis)
+            .setup(Setup::default().with_metrics())
+            .env("JACKFIELD_CLUSTER_KEY", key)
+    };
+    let (ours, theirs) = ("the-key-of-this-cluster", "the-key-of-that-cluster");
+    let fleet = Fleet::of(vec![keyed(ours), keyed(ours), keyed(theirs)]).await;
+    let mut clients = Vec::new();
+    for instance in 0..3 {
+        let mut client = Client::connect(fleet.port(instance)).await;
+        client.subscribe("room").await;
+        clients.push(client);
+    }
+    fleet.publisher(2).await.publish("room", "forged", "x").await;
+    clients[2].expect("forged").await;
+    fleet.publisher(0).await.publish("room", "sealed", "x").await;
+    clients[0].expect("sealed").await;
+    clients[1].expect("sealed").await;
+    for (server, peers) in fleet.servers.iter().zip([1, 1, 0]) {
+        assert_eq!(server.metric("jackfield_cluster_peers").await, peers);
+        assert!(server.metric("jackfield_cluster_malformed_total").await > 0);
+    }
+}

@@ -1,6 +1,6 @@
 //! A single Redis server, a replica, sentinels, users.
 
-use jackfield_links::broker::{LinkError, LinkEvent, Outgoing, RedisOptions, Secret};
+use jackfield_links::broker::{LinkError, LinkEvent, MAX_SUBJECT_BYTES, Outgoing, RedisOptions, Secret};
 
 use super::witness::Witness;
 use super::{Kind, carries_everything_in_order, ends_what_it_is_told_to_end, follows_everything_again, redis_link};
@@ -57,7 +57,7 @@ async fn what_cannot_be_sent_is_refused_with_the_rest_of_its_batch() {
         ticket,
     });
     assert_eq!(link.link.publish(many.collect()), Err(LinkError::Full));
-    assert!(link.link.follow(vec!["x".repeat(2_000)]).is_err());
+    assert!(link.link.follow(vec!["x".repeat(MAX_SUBJECT_BYTES + 1)]).is_err());
     let stats = link.link.stats();
     assert_eq!((stats.refused, stats.queued, stats.published), (100_000, 0, 0));
 }
