@@ -72,8 +72,6 @@ pub(crate) struct Me {
     pub(crate) rules: Rules,
     pub(crate) bounds: Bounds,
     pub(crate) phase: Phase,
-    /// Since when this node has been open.
-    pub(crate) opened: Micros,
     pub(crate) now: Micros,
     /// Counts beats.
     pub(crate) k: u64,
@@ -133,7 +131,6 @@ impl Cluster {
                 apps: setup.apps,
                 rules,
                 bounds: setup.bounds,
-                opened: 0,
                 phase: Phase::Listening {
                     proven: None,
                     namesake: None,

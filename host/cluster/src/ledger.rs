@@ -15,17 +15,6 @@ use crate::peers::Peer;
 use crate::rules::Rule;
 use crate::stable::{Keyed, Table, mix, weight};
 
-/// Who tells the app's server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Teller {
-    /// This node.
-    Here,
-    /// Another one, which has done so.
-    Elsewhere,
-    /// Another one, if it lives.
-    Doubtful,
-}
-
 /// What was announced.
 pub(crate) struct Ledger {
     known: Table<Entry>,
@@ -107,27 +96,6 @@ impl Cluster {
         self.is_open() && rivals.max().is_none_or(|best| best < mine)
     }
 
-    /// Who tells the app's server of a member who came or went, of whom it was to be told at the time `due`. If a node that had to was
-    /// not heard since, it may have died before it did.
-    pub fn teller(&self, topic: &Topic, due: Micros) -> Teller {
-        let rank = |node: NodeId| (weight(topic.as_str(), node), node);
-        // What this node found when it came was told by those who were there.
-        let mine = (self.is_open() && self.me.opened <= due).then(|| (rank(self.me.id), Teller::Here));
-        let left = self.peers.left.iter().filter(|(_, at)| *at >= due);
-        let left = left.map(|(node, _)| (rank(*node), Teller::Elsewhere));
-        let open = self.peers.live.iter().filter(|(_, peer)| peer.open);
-        let live = open.map(|(node, peer)| {
-            let told = peer.beat_came >= due + TOLD_US;
-            (rank(*node), if told { Teller::Elsewhere } else { Teller::Doubtful })
-        });
-        let first = mine.into_iter().chain(left).chain(live).max_by_key(|(rank, _)| *rank);
-        match first {
-            Some((_, teller)) => teller,
-            None if self.owns(topic) => Teller::Here,
-            None => Teller::Elsewhere,
-        }
-    }
-
     /// The merged occupancy of a channel may have changed.
     pub(crate) fn compare_ledger(&mut self, topic: &Topic) {
         if self.ledger.says(topic, self.roster.is_occupied(topic)) {
@@ -194,6 +162,3 @@ const CALM_TICKS: u32 = 3;
 
 /// Longer than a webhook is repeated.
 const KEEP_US: u64 = 600_000_000;
-
-/// Whoever is to tell looks at what is due once a second, and may be busy.
-const TOLD_US: Micros = 2 * BEAT_US;

@@ -30,7 +30,6 @@ pub use event::{
     Announcement, Answer, BusId, Degraded, Delivery, Effect, Event, Loss, MAX_BUSES, Publication, Refused, State,
 };
 pub use jackfield_envelope::{Micros, NodeId, Topic, User};
-pub use ledger::Teller;
 pub use stats::Stats;
 
 #[cfg(test)]

@@ -17,8 +17,6 @@ pub(crate) struct Peers {
     /// Live or not.
     pub(crate) sources: BTreeMap<NodeId, Source>,
     pub(crate) debts: Vec<Debt>,
-    /// Open peers that have said good-bye lately, and when.
-    pub(crate) left: Vec<(NodeId, Micros)>,
     /// When a link of this node was seen to be down last.
     pub(crate) link_down_at: Option<Micros>,
     /// When an open peer ended last.

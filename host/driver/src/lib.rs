@@ -14,7 +14,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use jackfield_cluster::{BusId, Cluster, Effect, Event, Micros, Publication, Setup, Stats, Teller, Topic, User};
+use jackfield_cluster::{BusId, Cluster, Effect, Event, Micros, Publication, Setup, Stats, Topic, User};
 use jackfield_hub::Topic as ChannelTopic;
 use jackfield_hub::cluster::{self as hub, Elsewhere, Listener, News, Present, Told};
 use jackfield_hub::doors::{Adapter, AdapterNews, DoorError, Reach, Traffic};
@@ -339,13 +339,8 @@ impl hub::Cluster for Driver {
         core.cluster.occupied().filter(of_app).filter_map(counted).collect()
     }
 
-    fn teller(&self, topic: &ChannelTopic, due: Duration) -> hub::Teller {
-        let due = (self.clock)().saturating_sub(due.as_micros() as u64);
-        match self.core.lock().cluster.teller(&shared(topic), due) {
-            Teller::Here => hub::Teller::Here,
-            Teller::Elsewhere => hub::Teller::Elsewhere,
-            Teller::Doubtful => hub::Teller::Doubtful,
-        }
+    fn owns(&self, topic: &ChannelTopic) -> bool {
+        self.core.lock().cluster.owns(&shared(topic))
     }
 }
 

@@ -6,7 +6,6 @@
 //! ever held while a plugin runs or while the cluster thinks.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use jackfield_protocol::names::SocketId;
@@ -33,19 +32,8 @@ pub trait Cluster: Send + Sync {
     /// The channels of an app with subscribers at other instances, and how many those are.
     fn channels_elsewhere(&self, app: &str) -> Vec<(String, u64)>;
 
-    /// Who tells the app's server of a member who came or went, of whom it was to be told so long ago.
-    fn teller(&self, topic: &Topic, due: Duration) -> Teller;
-}
-
-/// Who tells the app's server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Teller {
-    /// This instance.
-    Here,
-    /// Another one, which has done so.
-    Elsewhere,
-    /// Another one, if it lives: ask again.
-    Doubtful,
+    /// Whether this instance is the one that tells the app's server of this channel.
+    fn owns(&self, topic: &Topic) -> bool;
 }
 
 /// What is known of a channel beyond this hub.

@@ -5,7 +5,6 @@
 //! has subscribers, so all of them see one order. Neither plugins nor the cluster run under it.
 
 mod joining;
-mod members;
 mod questions;
 mod told;
 
@@ -19,8 +18,6 @@ use jackfield_protocol::names::SocketId;
 use jackfield_protocol::pusher::session::ClientEvent;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::oneshot;
-
-use members::Moved;
 
 use crate::app::Apps;
 use crate::cache::Cache;
@@ -56,8 +53,6 @@ pub struct Hub {
     later: Mutex<VecDeque<(u64, Later)>>,
     /// Users who left a presence channel a moment ago, since when.
     away: Mutex<HashMap<Topic, HashMap<Arc<str>, u64>>>,
-    /// Members of whom another instance is to tell, if it lives.
-    unsure: Mutex<VecDeque<Moved>>,
     /// Channels whose subscribers are to be told how many they are, when it is time.
     recount: Mutex<Vec<Topic>>,
     /// Tells one occupation of a channel from another.
@@ -134,7 +129,6 @@ impl Hub {
             cache: Mutex::default(),
             later: Mutex::default(),
             away: Mutex::default(),
-            unsure: Mutex::default(),
             recount: Mutex::default(),
             occupations: AtomicU64::new(0),
             now_ms: AtomicU64::new(0),
@@ -200,10 +194,9 @@ impl Hub {
         while let Some((since_ms, later)) = self.due(now_ms) {
             match later {
                 Later::Empty(topic) => self.let_go(&topic, since_ms),
-                Later::Away(topic, user) => self.tell_if_gone(topic, user, since_ms, now_ms),
+                Later::Away(topic, user_id) => self.tell_if_gone(&topic, &user_id, since_ms),
             }
         }
-        self.tell_members(now_ms);
         self.now_ms.store(now_ms, Ordering::Relaxed);
         self.cache.lock().sweep(now_ms);
         self.tell_counts(now_ms);

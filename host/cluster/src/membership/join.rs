@@ -6,7 +6,7 @@ use crate::cluster::Cluster;
 use crate::event::{Effect, Event};
 use crate::membership::expiry::End;
 use crate::membership::{BEAT_US, MAX_SILENT};
-use crate::peers::{MAX_PEERS, Peer, Source};
+use crate::peers::{Peer, Source};
 
 /// Where a node is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl Cluster {
         match self.me.phase {
             Phase::Listening { proven, namesake } => self.listen(proven, namesake),
             Phase::Joining if self.may_open() => {
-                (self.me.phase, self.me.opened) = (Phase::Open, self.me.now);
+                self.me.phase = Phase::Open;
                 self.peers.calm_ticks = 0;
             }
             Phase::Leaving(since) => self.try_to_go(since),
@@ -84,11 +84,6 @@ impl Cluster {
     }
 
     pub(crate) fn on_bye(&mut self, from: NodeId, bye: &Bye) {
-        let now = self.me.now;
-        self.peers.left.retain(|(_, at)| at + REMEMBERED_US > now);
-        if self.peers.live.get(&from).is_some_and(|peer| peer.open) && self.peers.left.len() < MAX_PEERS {
-            self.peers.left.push((from, now));
-        }
         let settled = bye.settled.iter().find(|(node, _)| *node == self.me.id);
         let known_seq = settled.map_or(0, |(_, seq)| *seq);
         self.end_peer(
@@ -188,6 +183,3 @@ const STARTING_US: u64 = 2 * BEAT_US;
 
 /// Acknowledgements take a beat; whoever has not answered by then will not.
 const GOING_US: u64 = 2 * BEAT_US;
-
-/// What a node that has left should have told is settled by then.
-const REMEMBERED_US: Micros = 10 * BEAT_US;

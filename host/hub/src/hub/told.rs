@@ -106,8 +106,8 @@ impl Hub {
             }
         }
         let came_back = self.take_away(&topic, &member.user, None);
-        if !came_back {
-            self.came(&topic, &member.user, owned);
+        if owned && !came_back {
+            self.notices.member_added(&topic, &member.user);
         }
     }
 
