@@ -13,12 +13,12 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use jackfield_config::Token;
 use jackfield_wasm::{Outcome, PluginReport};
 use serde_json::{Value, json};
 
 use crate::metrics::Metrics;
 use crate::shared::Shared;
-use jackfield_config::Token;
 
 /// What the answers are made of.
 #[derive(Clone)]

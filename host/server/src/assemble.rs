@@ -7,6 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use jackfield_cluster::Setup;
+use jackfield_config::{Config, Token};
 use jackfield_driver::Driver;
 use jackfield_hub::doors::{Reach, WebhookSink};
 use jackfield_hub::{App, Apps, Gate, Hub, Seats, ShardHandle};
@@ -21,7 +22,6 @@ use crate::metrics::Metrics;
 use crate::proxies::Proxies;
 use crate::shared::{Counts, Shared};
 use crate::{acceptor, admin, event_loop, webhooks};
-use jackfield_config::{Config, Token};
 
 /// A running server.
 pub struct Server {

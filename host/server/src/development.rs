@@ -13,6 +13,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{Html, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
+use jackfield_config::DEVELOPMENT_APP;
 use jackfield_hub::App;
 use jackfield_protocol::signature;
 use serde::Deserialize;
@@ -22,7 +23,6 @@ use crate::api;
 use crate::http::{PathParts, json_response, refuse};
 use crate::proxies::Caller;
 use crate::shared::Shared;
-use jackfield_config::DEVELOPMENT_APP;
 
 /// Adds the page and its two helpers.
 pub(crate) fn add_routes(router: Router<Arc<Shared>>) -> Router<Arc<Shared>> {

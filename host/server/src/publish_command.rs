@@ -3,11 +3,10 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
+use jackfield_config::DEVELOPMENT_APP;
 use jackfield_links::http::{HttpClient, Places, Request};
 use jackfield_protocol::signature::{self, Credentials};
 use serde_json::json;
-
-use jackfield_config::DEVELOPMENT_APP;
 
 /// What to publish, and where.
 #[derive(Args, Debug)]

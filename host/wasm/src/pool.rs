@@ -86,7 +86,11 @@ impl<D: Door> Pool<D> {
         }
         let slot = self.slots[self.hasher.hash_one(key) as usize % self.slots.len()].lock();
         // Whoever asked while it was handed over has waited for the lock until now.
-        (!self.retired.load(Ordering::Relaxed)).then(|| self.call(slot, call))
+        if self.retired.load(Ordering::Relaxed) {
+            self.plugin.identity.breaker.abandoned();
+            return None;
+        }
+        Some(self.call(slot, call))
     }
 
     /// Takes the place of `old`, whose instances hand over what they keep. Meanwhile nobody is called; then `put` is, before anybody
