@@ -21,7 +21,7 @@ use jackfield_protocol::websocket;
 use parking_lot::Mutex;
 
 use jackfield_cluster::Setup;
-use jackfield_driver::Driver;
+use jackfield_driver::{Bus, Driver};
 
 /// Confirms everything, or nothing while `silent`; keeps what it was asked.
 #[derive(Default)]
@@ -165,7 +165,12 @@ impl House {
         let clock_us = Arc::new(AtomicU64::new(1));
         let clock = Arc::clone(&clock_us);
         let setup = Setup::new("node", 1, 1);
-        let driver = Driver::new(&setup, Arc::clone(&line) as _, move || clock.load(Ordering::Relaxed));
+        let bus = Bus {
+            name: "line".to_owned(),
+            settings: String::new(),
+            adapter: Arc::clone(&line) as _,
+        };
+        let driver = Driver::new(&setup, Arc::new(bus), move || clock.load(Ordering::Relaxed));
         let hub = Hub::new(
             handles,
             driver,

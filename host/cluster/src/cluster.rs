@@ -162,7 +162,7 @@ impl Cluster {
         if self.wake() <= self.me.now {
             self.run_due();
         }
-        let link = matches!(event, Event::LinkUp(_) | Event::LinkDown(_) | Event::Drop(_));
+        let link = matches!(event, Event::LinkUp(_) | Event::LinkDown(_));
         self.handle_now(event);
         if link {
             self.report();
@@ -253,7 +253,6 @@ impl Cluster {
             Event::Wake => {}
             Event::Attach(bus, reach) => self.on_attach(bus, reach),
             Event::Target(bus) => self.on_target(bus),
-            Event::Drop(bus) => self.on_drop(bus),
             Event::LinkUp(bus) => self.on_link_up(bus),
             Event::LinkDown(bus) => self.on_link_down(bus),
             Event::Message { bus, topic, bytes } => self.on_message(bus, topic, bytes),

@@ -24,10 +24,9 @@ pub enum Event<'a> {
     // ---- from adapters
     /// An adapter is there. Its link is down at first.
     Attach(BusId, Reach),
-    /// The adapter that the configuration names now. The others are left when nobody needs them any more.
+    /// The adapter that the configuration names now. The others are left when nobody needs them any more, and given up some time
+    /// later ([`Effect::Detached`]).
     Target(BusId),
-    /// An adapter is no longer to be used, whatever that loses.
-    Drop(BusId),
     /// The adapter can reach its broker. It follows nothing yet.
     LinkUp(BusId),
     /// It cannot; what it followed is forgotten.
@@ -102,6 +101,8 @@ pub enum Effect {
     Follow(BusId, Vec<Topic>),
     /// Follow them no longer.
     Unfollow(BusId, Vec<Topic>),
+    /// The adapter is attached no longer.
+    Detached(BusId),
 
     // ---- to the hub
     /// The end of a publish.
@@ -212,6 +213,9 @@ pub enum Degraded {
     /// A peer is alive, but does not say that it hears this node.
     #[error("node {0} does not hear this one")]
     Unheard(NodeId),
+    /// The swap to another adapter waits for that one's link.
+    #[error("the adapter that is swapped to has no link")]
+    NoTarget,
     /// The swap to another adapter waits for this node.
     #[error("the swap waits for node {0}")]
     SwapWaits(NodeId),

@@ -31,6 +31,7 @@ pub use event::{
 };
 pub use jackfield_envelope::{Micros, NodeId, Topic, User};
 pub use stats::Stats;
+pub use swap::BusState;
 
 #[cfg(test)]
 mod tests;

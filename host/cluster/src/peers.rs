@@ -63,6 +63,8 @@ pub(crate) struct Heard {
     pub(crate) ready: bool,
     pub(crate) lists_me: bool,
     pub(crate) publishes: Option<Publishes>,
+    /// The last beat that said that the peer publishes here alone.
+    pub(crate) alone: u64,
 }
 
 /// A node of which others say that it is alive.
@@ -98,11 +100,23 @@ impl Heard {
     pub(crate) fn is_fresh(&self, now: Micros) -> bool {
         self.came.is_some_and(|came| came + FRESH_US >= now)
     }
+
+    /// It published here alone by this beat, or by the one before: of the two that come here if two adapters lead to one broker,
+    /// the one that says so may still be on its way.
+    pub(crate) const fn is_alone(&self, k: u64) -> bool {
+        self.alone > 0 && self.alone + 1 >= k
+    }
 }
 
 impl Peer {
     pub(crate) fn bus(&self, bus: BusId) -> &Heard {
         &self.buses[usize::from(bus.0)]
+    }
+
+    /// An adapter is attached no longer; another one may get its number.
+    pub(crate) fn forget_bus(&mut self, bus: BusId) {
+        self.buses[usize::from(bus.0)] = Heard::default();
+        self.on &= !bus.bit();
     }
 
     /// Recomputes where it is heard, hears this node and follows all that it has to.

@@ -5,11 +5,14 @@
 //! that is recomputed each time, never latched. When everybody publishes on the target alone for a while, the others are
 //! left: of them only the topic of all nodes is still followed, so that somebody who comes up there alone is noticed.
 
-use jackfield_envelope::{Micros, NodeId, Publishes, Topic};
+use std::sync::Arc;
+
+use jackfield_envelope::{Beat, Micros, NodeId, Publishes, Topic};
 use jackfield_hub::doors::Reach;
 
 use crate::cluster::Cluster;
 use crate::event::{BusId, Degraded, Effect, MAX_BUSES};
+use crate::peers::Peer;
 use crate::rules::Rule;
 
 /// All attached adapters.
@@ -36,7 +39,29 @@ struct Bus {
     ready: bool,
     /// Something came since the last tick.
     heard: bool,
-    left: bool,
+    /// Since when; none: it is used.
+    left: Option<Micros>,
+}
+
+/// How an attached adapter stands, for operators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BusState {
+    /// Which.
+    pub id: BusId,
+    /// Its link is up.
+    pub up: bool,
+    /// The configuration names it.
+    pub target: bool,
+    /// What is published here goes over it.
+    pub publishes: bool,
+    /// Nobody needs it any more, as far as is known; it listens for whoever does.
+    pub left: bool,
+}
+
+impl Bus {
+    const fn is_left(&self) -> bool {
+        self.left.is_some()
+    }
 }
 
 impl BusId {
@@ -54,7 +79,7 @@ pub(crate) fn each(mask: u8) -> impl Iterator<Item = BusId> {
 impl Buses {
     /// Attached, not left, and up.
     pub(crate) fn usable_mask(&self) -> u8 {
-        self.mask(|bus| !bus.left && bus.up)
+        self.mask(|bus| !bus.is_left() && bus.up)
     }
 
     pub(crate) fn usable(&self) -> impl Iterator<Item = BusId> + use<> {
@@ -63,7 +88,7 @@ impl Buses {
 
     /// Usable, and with somebody to speak to.
     pub(crate) fn speaking(&self) -> impl Iterator<Item = BusId> + use<> {
-        each(self.mask(|bus| !bus.left && bus.up && bus.reach == Reach::Shared))
+        each(self.mask(|bus| !bus.is_left() && bus.up && bus.reach == Reach::Shared))
     }
 
     pub(crate) fn is_ready(&self, bus: BusId) -> bool {
@@ -86,7 +111,7 @@ impl Buses {
     pub(crate) fn prove(&mut self) {
         self.proven = self.list.iter().any(|bus| {
             let echo = bus.heard || bus.reach == Reach::Alone;
-            bus.up && !bus.left && echo
+            bus.up && !bus.is_left() && echo
         });
         self.forget_proof();
     }
@@ -100,7 +125,7 @@ impl Buses {
     /// `confirmed`: the buses on which all that has somebody to deliver to is confirmed.
     pub(crate) fn make_ready(&mut self, confirmed: u8) {
         for bus in &mut self.list {
-            bus.ready = bus.up && !bus.left && bus.all && bus.inbox && confirmed & bus.id.bit() != 0;
+            bus.ready = bus.up && !bus.is_left() && bus.all && bus.inbox && confirmed & bus.id.bit() != 0;
         }
     }
 
@@ -126,11 +151,11 @@ impl Buses {
     }
 
     fn attached(&self) -> u8 {
-        self.mask(|bus| !bus.left)
+        self.mask(|bus| !bus.is_left())
     }
 
     fn is_left(&self, bus: BusId) -> bool {
-        self.find(bus).is_some_and(|bus| bus.left)
+        self.find(bus).is_some_and(Bus::is_left)
     }
 
     fn mask(&self, which: impl Fn(&Bus) -> bool) -> u8 {
@@ -161,7 +186,7 @@ impl Cluster {
             inbox: false,
             ready: false,
             heard: false,
-            left: false,
+            left: None,
         });
     }
 
@@ -172,12 +197,37 @@ impl Cluster {
         self.attach_again(id);
     }
 
-    pub(crate) fn on_drop(&mut self, id: BusId) {
-        self.on_link_down(id);
-        self.buses.list.retain(|bus| bus.id != id);
-        if self.buses.target == Some(id) {
-            self.buses.target = self.buses.list.first().map(|bus| bus.id);
+    /// Gives up those that were left long ago.
+    fn detach_left(&mut self) {
+        let old = |bus: &Bus| bus.left.is_some_and(|since| since + KEEP_LEFT_US <= self.me.now);
+        for id in each(self.buses.mask(old)) {
+            self.on_link_down(id);
+            self.buses.list.retain(|bus| bus.id != id);
+            for peer in self.peers.live.values_mut() {
+                peer.forget_bus(id);
+            }
+            self.effects.push(Effect::Detached(id));
         }
+    }
+
+    /// The attached adapters, in the order in which they came.
+    pub fn buses(&self) -> impl Iterator<Item = BusState> {
+        let publishing = self.publishing();
+        self.buses.list.iter().map(move |bus| BusState {
+            id: bus.id,
+            up: bus.up,
+            target: self.buses.target == Some(bus.id),
+            publishes: publishing & bus.id.bit() != 0,
+            left: bus.is_left(),
+        })
+    }
+
+    /// The names of the peers for which a swap waits.
+    pub fn swap_waits_for(&self) -> Vec<Arc<str>> {
+        let swapping = self.buses.attached().count_ones() > 1;
+        let target = self.buses.target.filter(|_| swapping);
+        let late = target.into_iter().flat_map(|target| self.late(target));
+        late.map(|(_, peer)| Arc::clone(&peer.name)).collect()
     }
 
     pub(crate) fn on_link_up(&mut self, id: BusId) {
@@ -188,7 +238,7 @@ impl Cluster {
             // There is nobody to listen for.
             self.me.next_tick = self.me.now;
         }
-        if bus.left {
+        if bus.is_left() {
             self.effects.push(Effect::Follow(id, vec![self.me.all.clone()]));
         } else {
             self.follow_all(id);
@@ -198,7 +248,7 @@ impl Cluster {
     pub(crate) fn on_link_down(&mut self, id: BusId) {
         let Some(bus) = self.buses.find_mut(id) else { return };
         (bus.up, bus.all, bus.inbox, bus.ready, bus.heard) = (false, false, false, false, false);
-        if !bus.left {
+        if !bus.is_left() {
             self.peers.link_down_at = Some(self.me.now);
         }
         self.unconfirm(id);
@@ -226,6 +276,7 @@ impl Cluster {
 
     /// Once a beat: leaves what nobody needs any more.
     pub(crate) fn advance_swap(&mut self) {
+        self.detach_left();
         let now = self.me.now;
         let attached = self.buses.attached();
         let Some(target) = self.buses.target.filter(|_| attached.count_ones() > 1) else {
@@ -247,17 +298,19 @@ impl Cluster {
     }
 
     /// A beat came on a bus that was left: whoever still publishes there, or is heard nowhere else, is met there again.
-    /// Whoever publishes on our target alone is on its way out as well.
-    pub(crate) fn rejoin(&mut self, bus: BusId, from: NodeId, publishes: Publishes) {
+    /// Whoever publishes on our target alone is on its way out as well, or that bus leads to the broker that was left.
+    pub(crate) fn rejoin(&mut self, bus: BusId, from: NodeId, beat: &Beat) {
         if !self.buses.is_left(bus) || !self.me.rules.hold(Rule::Rejoin) {
             return;
         }
         let on_target = |target: BusId| {
             let heard = self.peers.live.get(&from).map(|peer| *peer.bus(target));
-            heard.is_some_and(|heard| heard.is_fresh(self.me.now))
+            heard.is_some_and(|heard| {
+                let alone = heard.is_alone(beat.k) || beat.publishes == Publishes::Elsewhere;
+                heard.is_fresh(self.me.now) && alone
+            })
         };
-        let gone = publishes == Publishes::Elsewhere && self.buses.target.is_some_and(on_target);
-        if !gone {
+        if !self.buses.target.is_some_and(on_target) {
             self.attach_again(bus);
         }
     }
@@ -268,7 +321,11 @@ impl Cluster {
         if since + SWAP_LONG_US > self.me.now {
             return None;
         }
-        self.lagging(self.buses.target?).map(Degraded::SwapWaits)
+        let target = self.buses.target?;
+        if self.buses.usable_mask() & target.bit() == 0 {
+            return Some(Degraded::NoTarget);
+        }
+        self.lagging(target).map(Degraded::SwapWaits)
     }
 
     fn is_target_enough(&self, target: BusId) -> bool {
@@ -277,31 +334,34 @@ impl Cluster {
 
     /// A peer that does not publish on the target alone yet.
     fn lagging(&self, target: BusId) -> Option<NodeId> {
-        let mut peers = self.peers.live.iter();
-        let late = peers.find(|(_, peer)| {
+        self.late(target).next().map(|(node, _)| *node)
+    }
+
+    fn late(&self, target: BusId) -> impl Iterator<Item = (&NodeId, &Peer)> {
+        self.peers.live.iter().filter(move |(_, peer)| {
             let heard = peer.bus(target);
-            let there = heard.is_fresh(self.me.now) && heard.publishes == Some(Publishes::Here);
+            let there = heard.is_fresh(self.me.now) && heard.is_alone(heard.k);
             !there || peer.on & target.bit() == 0
-        });
-        late.map(|(node, _)| *node)
+        })
     }
 
     fn leave_bus(&mut self, id: BusId) {
+        let now = self.me.now;
         let mut topics: Vec<Topic> = self.topics.table.keys().cloned().collect();
         topics.sort_unstable();
         topics.push(self.me.inbox.clone());
         self.effects.push(Effect::Unfollow(id, topics));
         if let Some(bus) = self.buses.find_mut(id) {
-            (bus.left, bus.inbox, bus.ready) = (true, false, false);
+            (bus.left, bus.inbox, bus.ready) = (Some(now), false, false);
         }
         self.unconfirm(id);
     }
 
     fn attach_again(&mut self, id: BusId) {
-        let Some(bus) = self.buses.find_mut(id).filter(|bus| bus.left) else {
+        let Some(bus) = self.buses.find_mut(id).filter(|bus| bus.is_left()) else {
             return;
         };
-        bus.left = false;
+        bus.left = None;
         if bus.up {
             self.follow_all(id);
         }
@@ -310,6 +370,9 @@ impl Cluster {
 
 /// Messages that were on their way over the old bus have arrived by then.
 const DETACH_LINGER_US: u64 = 2_500_000;
+
+/// Whoever was cut off or down during a swap, and comes back with the old configuration, is still noticed for so long.
+const KEEP_LEFT_US: u64 = 600_000_000;
 
 /// A swap takes a few beats; after this long somebody should look.
 const SWAP_LONG_US: u64 = 10_000_000;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use jackfield_cluster::{Announcement, Answer, Degraded, Effect, NodeId, Refused, State, Topic, User};
+use jackfield_cluster::{Announcement, Answer, BusId, Degraded, Effect, NodeId, Refused, State, Topic, User};
 use jackfield_hub::PublishError;
 use jackfield_hub::cluster::{Delivery, Health, Listener, Present, Signed, Told};
 use jackfield_hub::doors::{AdapterNews, AdapterRequest, Envelope};
@@ -15,14 +15,17 @@ impl Driver {
     pub(super) fn carry_out(&self, core: &mut Core, effect: Effect, hub: &dyn Listener) {
         match effect {
             Effect::Publish {
-                topic, bytes, ticket, ..
-            } => self.ask(AdapterRequest::Publish(Envelope {
-                topic: Arc::clone(topic.text()),
-                frame: bytes,
+                bus,
+                topic,
+                bytes,
                 ticket,
-            })),
-            Effect::Follow(_, topics) => self.ask(AdapterRequest::Follow(texts(&topics))),
-            Effect::Unfollow(_, topics) => self.ask(AdapterRequest::Unfollow(texts(&topics))),
+            } => {
+                let (topic, frame) = (Arc::clone(topic.text()), bytes);
+                self.ask(bus, AdapterRequest::Publish(Envelope { topic, frame, ticket }));
+            }
+            Effect::Follow(bus, topics) => self.ask(bus, AdapterRequest::Follow(texts(&topics))),
+            Effect::Unfollow(bus, topics) => self.ask(bus, AdapterRequest::Unfollow(texts(&topics))),
+            Effect::Detached(bus) => self.detach(core, bus),
             Effect::Answer(ticket, answer) => hub.hear(Told::Answered(ticket, core.outcome(answer))),
             Effect::Deliver(delivery) => deliver(&delivery, hub),
             Effect::Followed(topic, number) => {
@@ -60,16 +63,21 @@ impl Driver {
         }
     }
 
-    fn ask(&self, request: AdapterRequest) {
+    fn ask(&self, id: BusId, request: AdapterRequest) {
+        let buses = self.buses.load();
+        let Some((_, bus)) = buses.iter().find(|(known, _)| *known == id) else {
+            return;
+        };
         let ticket = match &request {
             AdapterRequest::Publish(envelope) => envelope.ticket,
             AdapterRequest::Follow(_) | AdapterRequest::Unfollow(_) => None,
         };
         // What nobody waits for is said again, or found missing, by the cluster's own rules.
-        if let Err(error) = self.adapter.submit(request)
+        if let Err(error) = bus.adapter.submit(request)
             && let Some(ticket) = ticket
         {
-            self.push(Item::Adapter(AdapterNews::Failed(vec![ticket], error)));
+            let failed = AdapterNews::Failed(vec![ticket], error);
+            self.push(Item::Adapter(Arc::clone(bus), failed));
         }
     }
 }
@@ -84,11 +92,24 @@ impl Core {
             }
             Answer::Refused(refused) => refused,
         };
-        Err(match (refused, &self.down) {
+        Err(match (refused, self.no_link()) {
             (Refused::Overloaded, _) => PublishError::Overloaded,
-            (Refused::NoLink | Refused::NotOpen, Some(reason)) => PublishError::Unavailable(reason.clone()),
+            (Refused::NoLink | Refused::NotOpen, Some(reason)) => PublishError::Unavailable(reason),
             (refused, _) => PublishError::Unavailable(refused.to_string()),
         })
+    }
+
+    /// Why no adapter has a link; none if one has.
+    fn no_link(&self) -> Option<String> {
+        let down = self.cluster.buses().filter(|bus| !bus.left);
+        let reasons: Option<Vec<&str>> = down.map(|bus| self.down.get(&bus.id).map(String::as_str)).collect();
+        reasons.map(|reasons| reasons.join("; "))
+    }
+
+    fn no_target(&self) -> String {
+        let target = self.cluster.buses().find(|bus| bus.target);
+        let reason = target.and_then(|bus| self.down.get(&bus.id));
+        format!("{}: {}", Degraded::NoTarget, reason.map_or("", String::as_str))
     }
 
     fn refuse(&mut self, node: NodeId) {
@@ -115,8 +136,9 @@ impl Core {
     }
 
     fn health(&self, state: &State) -> Health {
-        let degraded = match (&state.degraded, &self.down) {
-            (Some(Degraded::NoLink), Some(reason)) => Some(reason.clone()),
+        let degraded = match (&state.degraded, self.no_link()) {
+            (Some(Degraded::NoLink), Some(reason)) => Some(reason),
+            (Some(Degraded::NoTarget), _) => Some(self.no_target()),
             (Some(degraded), _) => Some(degraded.to_string()),
             (None, _) if !state.open => Some(Refused::NotOpen.to_string()),
             (None, _) => None,

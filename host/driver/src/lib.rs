@@ -1,4 +1,4 @@
-//! The cluster at work: what stands around its state machine, a queue in front of it, the adapter behind it, and the time.
+//! The cluster at work: what stands around its state machine, a queue in front of it, the adapters behind it, and the time.
 //!
 //! Whoever has put something into the queue works it off, unless another thread is at it already: so a lone publish costs no
 //! hand-over, and a rush of them shares calls of the adapter. What the cluster wants done is done at once and in order, before
@@ -6,28 +6,36 @@
 
 #![warn(missing_docs)]
 
+mod buses;
 mod effects;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use jackfield_cluster::{BusId, Cluster, Effect, Event, Micros, Publication, Setup, Stats, Topic, User};
 use jackfield_hub::Topic as ChannelTopic;
 use jackfield_hub::cluster::{self as hub, Elsewhere, Listener, News, Present, Told};
-use jackfield_hub::doors::{Adapter, AdapterNews, DoorError, Reach, Traffic};
+use jackfield_hub::doors::{AdapterNews, DoorError};
 use parking_lot::Mutex;
 
-/// The cluster for a hub, over an adapter.
+use buses::NOT_STARTED;
+pub use buses::{Bus, BusReport, TooMany};
+
+/// The cluster for a hub, over an adapter, or over several.
 pub struct Driver {
     /// Taken with `try_lock` by those who drive: who does not get it leaves the work to who has it.
     core: Mutex<Core>,
     queue: Mutex<VecDeque<Item>>,
     /// Somebody wanted to drive since the core was last taken.
     called: AtomicBool,
-    adapter: Arc<dyn Adapter>,
+    /// Those that are attached; read with each publish, and changed by whoever has the core.
+    buses: ArcSwap<Vec<(BusId, Arc<Bus>)>>,
+    wanted: Mutex<Arc<Bus>>,
+    on_news: OnceLock<Arc<dyn Fn() + Send + Sync>>,
     clock: Box<dyn Fn() -> Micros + Send + Sync>,
     /// When there is something to do even if nothing happens, and what wakes those who sleep until then.
     wake: AtomicU64,
@@ -41,9 +49,9 @@ struct Core {
     items: VecDeque<Item>,
     /// Empty between two events.
     effects: Vec<Effect>,
-    /// Why the adapter cannot reach its broker; none when it can.
-    down: Option<String>,
-    /// What the adapter said when it could not send something.
+    /// Why adapters cannot reach their brokers. Those that can are not in it.
+    down: BTreeMap<BusId, String>,
+    /// What an adapter said when it could not send something.
     failure: Option<String>,
     /// Another node uses this one's name.
     refused: Option<String>,
@@ -55,22 +63,19 @@ struct Core {
 /// What waits to be told.
 enum Item {
     News(News),
-    Adapter(AdapterNews),
+    Adapter(Arc<Bus>, AdapterNews),
+    GoOver(Arc<Bus>),
     Leave,
 }
 
 impl Driver {
     /// A node over this adapter. The clock gives microseconds and never goes back.
-    pub fn new(
-        setup: &Setup,
-        adapter: Arc<dyn Adapter>,
-        clock: impl Fn() -> Micros + Send + Sync + 'static,
-    ) -> Arc<Self> {
+    pub fn new(setup: &Setup, first: Arc<Bus>, clock: impl Fn() -> Micros + Send + Sync + 'static) -> Arc<Self> {
         let mut core = Core {
             cluster: Cluster::new(setup),
             items: VecDeque::new(),
             effects: Vec::new(),
-            down: Some("the adapter has not started".to_owned()),
+            down: BTreeMap::from([(FIRST, NOT_STARTED.to_owned())]),
             failure: None,
             refused: None,
             name: setup.name.clone(),
@@ -78,24 +83,21 @@ impl Driver {
         };
         let now = clock();
         let (cluster, effects) = (&mut core.cluster, &mut core.effects);
-        cluster.handle(Event::Attach(BUS, adapter.reach()), now, effects);
+        cluster.handle(Event::Attach(FIRST, first.adapter.reach()), now, effects);
         // Hubs hear each other's commands as long as they live.
         cluster.handle(Event::Occupied(&Topic::new(COMMANDS), 0), now, effects);
         Arc::new(Self {
             core: Mutex::new(core),
             queue: Mutex::default(),
             called: AtomicBool::new(false),
-            adapter,
+            wanted: Mutex::new(Arc::clone(&first)),
+            buses: ArcSwap::from_pointee(vec![(FIRST, first)]),
+            on_news: OnceLock::new(),
             clock: Box::new(clock),
             wake: AtomicU64::new(0),
             wake_up: OnceLock::new(),
             gone: AtomicBool::new(false),
         })
-    }
-
-    /// What the adapter's own threads are to call when something has come: it lets the hub drive. Told once.
-    pub fn on_news(&self, drive: impl Fn() + Send + Sync + 'static) {
-        self.adapter.on_news(Box::new(drive));
     }
 
     /// What to call, perhaps within [`Cluster::drive`](hub::Cluster::drive), when somebody is to drive soon who has nothing else to
@@ -125,11 +127,6 @@ impl Driver {
     /// Whether the others have been told.
     pub fn is_gone(&self) -> bool {
         self.gone.load(Ordering::Relaxed)
-    }
-
-    /// Whether there is anybody else to reach.
-    pub fn reach(&self) -> Reach {
-        self.adapter.reach()
     }
 
     /// What was counted.
@@ -171,7 +168,7 @@ impl Driver {
                 idle = false;
                 self.handle(core, Event::Wake, hub);
             }
-            self.adapter.drive(&Line(self));
+            self.drive_adapters();
             if idle && self.queue.lock().is_empty() {
                 break;
             }
@@ -194,48 +191,53 @@ impl Driver {
     fn tell(&self, core: &mut Core, item: Item, hub: &dyn Listener) {
         match item {
             Item::News(news) => self.tell_news(core, news, hub),
-            Item::Adapter(news) => self.tell_adapters(core, news, hub),
+            Item::Adapter(bus, news) => {
+                if let Some(id) = self.id_of(&bus) {
+                    self.tell_adapters(core, id, news, hub);
+                }
+            }
+            Item::GoOver(bus) => self.tell_go_over(core, bus, hub),
             Item::Leave => self.handle(core, Event::Leave, hub),
         }
     }
 
-    fn tell_adapters(&self, core: &mut Core, news: AdapterNews, hub: &dyn Listener) {
+    fn tell_adapters(&self, core: &mut Core, bus: BusId, news: AdapterNews, hub: &dyn Listener) {
         match news {
             AdapterNews::Confirmed(tickets) => {
                 for ticket in tickets {
-                    self.handle(core, Event::Confirmed(BUS, ticket), hub);
+                    self.handle(core, Event::Confirmed(bus, ticket), hub);
                 }
             }
             AdapterNews::Failed(tickets, why) => {
                 core.failure = Some(why.to_string());
                 for ticket in tickets {
-                    self.handle(core, Event::Failed(BUS, ticket), hub);
+                    self.handle(core, Event::Failed(bus, ticket), hub);
                 }
                 core.failure = None;
             }
             AdapterNews::Following(topics) => {
                 for topic in topics {
-                    self.handle(core, Event::Following(BUS, &topic), hub);
+                    self.handle(core, Event::Following(bus, &topic), hub);
                 }
             }
             AdapterNews::Lost(topics) => {
                 for topic in topics {
-                    self.handle(core, Event::Lost(BUS, &topic), hub);
+                    self.handle(core, Event::Lost(bus, &topic), hub);
                 }
             }
             AdapterNews::Received(messages) => {
                 for (topic, bytes) in messages {
                     let topic = &topic;
-                    self.handle(core, Event::Message { bus: BUS, topic, bytes }, hub);
+                    self.handle(core, Event::Message { bus, topic, bytes }, hub);
                 }
             }
-            AdapterNews::State(down) => {
-                core.down = down;
-                let event = match &core.down {
-                    None => Event::LinkUp(BUS),
-                    Some(_) => Event::LinkDown(BUS),
-                };
-                self.handle(core, event, hub);
+            AdapterNews::State(None) => {
+                core.down.remove(&bus);
+                self.handle(core, Event::LinkUp(bus), hub);
+            }
+            AdapterNews::State(Some(reason)) => {
+                core.down.insert(bus, reason);
+                self.handle(core, Event::LinkDown(bus), hub);
             }
         }
     }
@@ -291,7 +293,7 @@ impl hub::Cluster for Driver {
     fn submit(&self, news: News) -> Result<(), DoorError> {
         let refusable = matches!(news, News::Publish(..) | News::Occupied(..) | News::Command(_));
         if refusable {
-            self.adapter.check()?;
+            self.check()?;
         }
         let mut queue = self.queue.lock();
         if refusable && queue.len() >= QUEUE {
@@ -344,15 +346,6 @@ impl hub::Cluster for Driver {
     }
 }
 
-/// Where the adapter tells: into the queue, because it does so while the cluster is taken.
-struct Line<'a>(&'a Driver);
-
-impl Traffic for Line<'_> {
-    fn tell(&self, told: AdapterNews) {
-        self.0.push(Item::Adapter(told));
-    }
-}
-
 /// A channel's topic as the cluster knows it: the same text.
 fn shared(topic: &ChannelTopic) -> Topic {
     Topic::from(Arc::clone(topic.text()))
@@ -363,8 +356,8 @@ fn members(cluster: &Cluster, topic: &Topic) -> Vec<Present> {
     cluster.members(topic).into_iter().map(present).collect()
 }
 
-/// The adapter's place among buses.
-const BUS: BusId = BusId(0);
+/// The place of the adapter with which the program starts.
+const FIRST: BusId = BusId(0);
 
 /// The topic by which hubs tell each other; every hub follows it. No app's id begins with a slash.
 const COMMANDS: &str = "/commands";

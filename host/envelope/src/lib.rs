@@ -114,8 +114,8 @@ pub struct Mark {
     pub settled_seq: u64,
 }
 
-/// Where a node publishes, seen from the bus on which it says so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Where a node publishes, seen from the bus on which it says so. What is better for those who hear it comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Publishes {
     /// Here alone.
     Here,

@@ -1,6 +1,7 @@
 //! The listener for operators: `GET /metrics`, and the plugins. Loopback by default.
 //!
-//! `GET /plugins`, `GET /plugins/NAME`, `POST /plugins/reload`, `POST /plugins/NAME/reload`, `POST /plugins/NAME/rollback`.
+//! `GET /plugins`, `GET /plugins/NAME`, `POST /plugins/reload`, `POST /plugins/NAME/reload`, `POST /plugins/NAME/rollback`,
+//! `GET /adapters`.
 //! Answers are JSON. They are for whoever shows the token of the configuration; without one, for this machine alone, and for no page in a
 //! browser. Each change leaves a line in the log.
 
@@ -17,6 +18,7 @@ use jackfield_config::Token;
 use jackfield_wasm::{Outcome, PluginReport};
 use serde_json::{Value, json};
 
+use crate::change_adapter;
 use crate::metrics::Metrics;
 use crate::shared::Shared;
 
@@ -38,6 +40,7 @@ pub(crate) async fn serve(listener: TcpListener, desk: Desk) -> std::io::Result<
         .route("/plugins/reload", post(reload_all))
         .route("/plugins/{name}/reload", post(reload))
         .route("/plugins/{name}/rollback", post(roll_back))
+        .route("/adapters", get(change_adapter::status))
         .layer(middleware::from_fn_with_state(desk.clone(), admit));
     let router = Router::new()
         .route("/metrics", get(metrics))

@@ -13,11 +13,12 @@ use jackfield_hub::doors::{Reach, WebhookSink};
 use jackfield_hub::{App, Apps, Gate, Hub, Seats, ShardHandle};
 use jackfield_protocol::signature::sha256_hex;
 use jackfield_stores::{AppTable, DuplicateApp, NoticeStore};
-use jackfield_wasm::{Registry, Wanted};
+use jackfield_wasm::{OpenedAdapter, Registry, Wanted};
 use tokio::runtime::Runtime;
 use tokio::sync::{Notify, mpsc};
 
 use crate::admin::Desk;
+use crate::change_adapter::bus;
 use crate::metrics::Metrics;
 use crate::proxies::Proxies;
 use crate::shared::{Counts, Shared};
@@ -65,13 +66,13 @@ pub fn assemble(config: Config, background: &Runtime) -> Result<Server, StartErr
     let (wanted, shards) = (wanted(&config), config.shards);
     let digest = digest(&config.apps);
     let apps: Arc<dyn Apps> = Arc::new(AppTable::new(config.apps)?);
-    let registry =
+    let (registry, adapter) =
         Registry::load(&wanted, Arc::clone(&apps), background.handle().clone()).map_err(StartError::Plugins)?;
     let gate = Gate::new(registry.authorizer(), registry.limiter());
     let notices = Arc::new(NoticeStore::default());
     let (handles, wakes): (Vec<ShardHandle>, Vec<Arc<Notify>>) = (0..shards).map(|_| event_loop::handle()).unzip();
     let key = config.cluster_key.as_ref().map(|key| key.as_bytes().to_vec());
-    let driver = start_cluster(&config.node, digest, key, &registry)?;
+    let driver = start_cluster(&config.node, digest, key, adapter)?;
     let hub = Hub::new(
         handles,
         Arc::clone(&driver) as _,
@@ -172,7 +173,12 @@ fn digest(apps: &[App]) -> u64 {
     u64::from_str_radix(&hex[..16], 16).map_or(1, |digest| digest.max(1))
 }
 
-fn start_cluster(node: &str, apps: u64, key: Option<Vec<u8>>, registry: &Registry) -> Result<Arc<Driver>, StartError> {
+fn start_cluster(
+    node: &str,
+    apps: u64,
+    key: Option<Vec<u8>>,
+    adapter: OpenedAdapter,
+) -> Result<Arc<Driver>, StartError> {
     let random = || -> Result<u64, StartError> {
         let mut bytes = [0; 8];
         getrandom::fill(&mut bytes).map_err(StartError::Random)?;
@@ -182,7 +188,7 @@ fn start_cluster(node: &str, apps: u64, key: Option<Vec<u8>>, registry: &Registr
     (setup.apps, setup.key) = (apps, key);
     let started = Instant::now();
     let clock = move || started.elapsed().as_micros() as u64;
-    Ok(Driver::new(&setup, registry.adapter(), clock))
+    Ok(Driver::new(&setup, Arc::new(bus(adapter)), clock))
 }
 
 /// Whatever has come for the cluster from elsewhere drives the hub on its own thread; what is due in time, in the background.

@@ -7,6 +7,7 @@ mod acceptor;
 mod admin;
 mod api;
 mod assemble;
+mod change_adapter;
 mod connection;
 mod development;
 mod event_loop;

@@ -32,6 +32,8 @@ enum Action {
     Reload { name: Option<String> },
     /// Brings back the version before the live one.
     Rollback { name: String },
+    /// The adapters that are attached, and for whom a change of the adapter waits.
+    SwapStatus,
 }
 
 /// Asks the server, and prints what it answers.
@@ -45,6 +47,7 @@ pub async fn plugins(args: PluginsArgs) -> anyhow::Result<()> {
         Action::Reload { name: None } => ("POST", "/plugins/reload".to_owned()),
         Action::Reload { name: Some(name) } => ("POST", format!("/plugins/{name}/reload")),
         Action::Rollback { name } => ("POST", format!("/plugins/{name}/rollback")),
+        Action::SwapStatus => ("GET", "/adapters".to_owned()),
     };
     let client = HttpClient::new(Places::anywhere(true), PATIENCE).map_err(anyhow::Error::msg)?;
     let authorization = args
@@ -70,12 +73,31 @@ pub async fn plugins(args: PluginsArgs) -> anyhow::Result<()> {
 
 #[expect(clippy::print_stdout, reason = "what the operator has asked for")]
 fn print(answer: &Value) {
+    if let Some(adapters) = answer["adapters"].as_array() {
+        adapters
+            .iter()
+            .for_each(|adapter| println!("{}", adapter_line(adapter)));
+        for node in answer["waits_for"].as_array().into_iter().flatten() {
+            println!("waits for instance {}", node.as_str().unwrap_or("-"));
+        }
+        return;
+    }
     let Some(plugins) = answer["plugins"].as_array() else {
         return println!("{answer:#}");
     };
     for plugin in plugins {
         println!("{}", line(plugin));
     }
+}
+
+fn adapter_line(adapter: &Value) -> String {
+    let text = |key: &str| adapter[key].as_str().map(str::to_owned);
+    let link = text("down").map_or_else(|| "up".to_owned(), |reason| format!("down: {reason}"));
+    format!(
+        "{:24} {:28} {link}",
+        text("name").unwrap_or_default(),
+        text("state").unwrap_or_default()
+    )
 }
 
 /// One plugin, or what became of it.

@@ -36,5 +36,5 @@ mod waiting_auth;
 mod wasi;
 mod webhook;
 
-pub use registry::{Registry, Wanted};
+pub use registry::{OpenedAdapter, Registry, Wanted};
 pub use reloader::{Outcome, PluginReport, VersionReport};

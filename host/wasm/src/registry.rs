@@ -5,12 +5,13 @@
 //! reloader changes what stands in the slots while they are used.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
 use jackfield_hub::Apps;
 use jackfield_hub::doors::{Adapter, Authorizer, Limiter, WebhookSink};
+use jackfield_protocol::signature::sha256_hex;
 
 use crate::adapter::{AdapterDoor, Bus};
 use crate::auth::AuthChain;
@@ -43,28 +44,40 @@ pub struct Wanted {
     pub node: String,
 }
 
+/// An adapter as the configuration wants it.
+pub struct OpenedAdapter {
+    /// The plugin's name.
+    pub name: String,
+    /// What tells it from others: a digest of its name and its configuration.
+    pub settings: String,
+    /// Its door; it is looked after as long as somebody has this.
+    pub door: Arc<dyn Adapter>,
+}
+
 /// What stands at the doors.
 pub struct Registry {
-    adapter: Arc<Slot<Bus>>,
     auth: AuthChain,
     rate_limit: Arc<Slot<RateLimit>>,
     webhook: Arc<Slot<Webhook>>,
-    places: Vec<Arc<dyn Place>>,
     reloader: Reloader,
+    folder: PathBuf,
     node: String,
-    /// Those of the adapter's configuration.
-    adapter_secrets: Secrets,
     /// Where links live, and plugins that wait.
     waiting: tokio::runtime::Handle,
     started: Instant,
 }
 
 impl Registry {
-    /// Loads what is wanted. Must not be called from an asynchronous task; `waiting` is where plugins that wait will run.
+    /// Loads what is wanted; with the adapter. Must not be called from an asynchronous task; `waiting` is where plugins that wait
+    /// will run.
     ///
     /// # Errors
     /// When the engine cannot be started on this machine. A plugin that is missing or wrong is no error here.
-    pub fn load(wanted: &Wanted, apps: Arc<dyn Apps>, waiting: tokio::runtime::Handle) -> Result<Self, String> {
+    pub fn load(
+        wanted: &Wanted,
+        apps: Arc<dyn Apps>,
+        waiting: tokio::runtime::Handle,
+    ) -> Result<(Self, OpenedAdapter), String> {
         let pulse = Pulse::start().map_err(|error| format!("the WebAssembly engine cannot start: {error:#}"))?;
         let host = Arc::new(HostSide {
             apps,
@@ -72,41 +85,66 @@ impl Registry {
             started: Instant::now(),
             waiting,
         });
-        let adapter = adapter_name(wanted);
-        let config = wanted.configs.get(&adapter).map_or("{}", String::as_str);
-        let (config, adapter_secrets) = Secrets::hide(config);
         let auth = wanted.auth.iter().map(|name| slot(wanted, name, Spread::PerThread));
-        let adapter = Arc::new(Slot::new(adapter, config, Spread::Single));
         let auth = AuthChain { slots: auth.collect() };
         let rate_limit = slot(wanted, &wanted.rate_limit, Spread::Keyed);
         let webhook = slot(wanted, &wanted.webhook, Spread::PerThread);
+        let adapter = AdapterPlace::new(&wanted.folder, &wanted.adapter, &wanted.configs);
         let mut places: Vec<Arc<dyn Place>> = vec![
-            Arc::clone(&adapter) as _,
+            Arc::clone(&adapter.slot) as _,
             Arc::clone(&rate_limit) as _,
             Arc::clone(&webhook) as _,
         ];
         places.extend(auth.slots.iter().map(|slot| Arc::clone(slot) as _));
         let (waiting, started) = (host.waiting.clone(), host.started);
-        let reloader = Reloader::start(host, wanted.folder.clone(), places.clone())
+        let reloader = Reloader::start(host, wanted.folder.clone(), places)
             .map_err(|error| format!("no thread to look after the plugins: {error}"))?;
-        Ok(Self {
-            adapter,
+        let registry = Self {
             auth,
             rate_limit,
             webhook,
-            places,
             reloader,
+            folder: wanted.folder.clone(),
             node: wanted.node.clone(),
-            adapter_secrets,
             waiting,
             started,
-        })
+        };
+        let opened = registry.opened(adapter);
+        Ok((registry, opened))
     }
 
-    /// The adapter door.
-    pub fn adapter(&self) -> Arc<dyn Adapter> {
-        let (slot, secrets) = (Arc::clone(&self.adapter), self.adapter_secrets.clone());
-        Arc::new(AdapterDoor::new(slot, self.node.clone(), secrets, self.waiting.clone()))
+    /// What tells the adapter that is wanted from others: see [`OpenedAdapter::settings`].
+    pub fn adapter_settings(&self, driver: &str, configs: &BTreeMap<String, String>) -> String {
+        AdapterPlace::new(&self.folder, driver, configs).settings
+    }
+
+    /// Loads another adapter, beside those that are open.
+    ///
+    /// # Errors
+    /// Why it cannot be loaded.
+    pub async fn open_adapter(
+        &self,
+        driver: &str,
+        configs: &BTreeMap<String, String>,
+    ) -> Result<OpenedAdapter, String> {
+        let place = AdapterPlace::new(&self.folder, driver, configs);
+        self.reloader.add(Arc::clone(&place.slot) as _).await?;
+        Ok(self.opened(place))
+    }
+
+    fn opened(&self, place: AdapterPlace) -> OpenedAdapter {
+        let AdapterPlace {
+            slot,
+            secrets,
+            settings,
+        } = place;
+        let name = slot.name.clone();
+        let door = AdapterDoor::new(slot, self.node.clone(), secrets, self.waiting.clone());
+        OpenedAdapter {
+            name,
+            settings,
+            door: Arc::new(door),
+        }
     }
 
     /// The auth door.
@@ -141,7 +179,7 @@ impl Registry {
 
     /// The plugins, in the order of their doors.
     pub fn plugins(&self) -> Vec<PluginReport> {
-        self.places.iter().map(|place| place.report()).collect()
+        self.reloader.reports()
     }
 
     /// Loads what the files of one plugin hold, or of all; with what became of each. Nothing if there is no such plugin.
@@ -160,13 +198,34 @@ fn slot<D: Door>(wanted: &Wanted, name: &str, spread: Spread) -> Arc<Slot<D>> {
     Arc::new(Slot::new(name.to_owned(), config.to_owned(), spread))
 }
 
+/// Where an adapter will stand, and what was taken out of its configuration.
+struct AdapterPlace {
+    slot: Arc<Slot<Bus>>,
+    secrets: Secrets,
+    settings: String,
+}
+
+impl AdapterPlace {
+    fn new(folder: &Path, driver: &str, configs: &BTreeMap<String, String>) -> Self {
+        let name = adapter_name(folder, driver);
+        let config = configs.get(&name).map_or("{}", String::as_str);
+        let settings = sha256_hex(format!("{name} {config}").as_bytes());
+        let (config, secrets) = Secrets::hide(config);
+        Self {
+            slot: Arc::new(Slot::new(name, config, Spread::Single)),
+            secrets,
+            settings,
+        }
+    }
+}
+
 /// The file that `adapter.driver` names: a dropped-in `mqtt.wasm` needs no prefix.
-fn adapter_name(wanted: &Wanted) -> String {
-    let bare = wanted.folder.join(format!("{}.wasm", wanted.adapter));
-    let prefixed = format!("adapter-{}", wanted.adapter);
-    let there = wanted.folder.join(format!("{prefixed}.wasm")).exists();
+fn adapter_name(folder: &Path, driver: &str) -> String {
+    let bare = folder.join(format!("{driver}.wasm"));
+    let prefixed = format!("adapter-{driver}");
+    let there = folder.join(format!("{prefixed}.wasm")).exists();
     if !there && bare.exists() {
-        wanted.adapter.clone()
+        driver.to_owned()
     } else {
         prefixed
     }

@@ -5,13 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::context::{HostSide, Identity};
@@ -117,11 +118,15 @@ impl PluginReport {
 /// The way to the reloader, which ends with it.
 pub(crate) struct Reloader {
     tasks: Arc<SyncSender<Task>>,
+    /// A place is looked after as long as its door is there.
+    places: Arc<Mutex<Vec<Weak<dyn Place>>>>,
 }
 
 enum Task {
     /// Something has happened in the folder.
     Look,
+    /// A place more. What is refused is not looked after.
+    Add(Arc<dyn Place>, oneshot::Sender<Outcome>),
     /// Now, and answer. All plugins, or one.
     Reload(Option<String>, oneshot::Sender<Vec<(String, Outcome)>>),
     RollBack(String, oneshot::Sender<Vec<(String, Outcome)>>),
@@ -132,27 +137,44 @@ impl Reloader {
     pub(crate) fn start(host: Arc<HostSide>, folder: PathBuf, places: Vec<Arc<dyn Place>>) -> std::io::Result<Self> {
         let (tasks, received) = sync_channel(TASKS);
         let tasks = Arc::new(tasks);
-        let watcher = watch(&folder, &tasks);
-        let watched = places.into_iter().map(|place| {
-            let done = Print::of(&folder, place.name());
-            place.load(&host, &folder, Occasion::Start);
-            Watched {
-                place,
-                seen: done.clone(),
-                since: Instant::now(),
-                done,
-            }
-        });
-        let work = Work {
-            watched: watched.collect(),
+        let known = places.iter().map(Arc::downgrade).collect();
+        let mut work = Work {
+            watched: Vec::new(),
+            places: Arc::new(Mutex::new(known)),
+            _watcher: watch(&folder, &tasks),
             host,
             folder,
-            _watcher: watcher,
         };
+        for place in &places {
+            let (watched, _) = work.begin(place);
+            work.watched.push(watched);
+        }
+        let places = Arc::clone(&work.places);
         thread::Builder::new()
             .name("plugin-reloader".to_owned())
             .spawn(move || work.run(&received))?;
-        Ok(Self { tasks })
+        Ok(Self { tasks, places })
+    }
+
+    /// Loads a place more, and looks after it if that goes well.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub(crate) async fn add(&self, place: Arc<dyn Place>) -> Result<(), String> {
+        let (answer, answered) = oneshot::channel();
+        let _ = self.tasks.try_send(Task::Add(place, answer));
+        match answered.await {
+            Ok(Outcome::Refused(why)) => Err(why),
+            Ok(Outcome::Live(_) | Outcome::Unchanged) => Ok(()),
+            Err(_) => Err("too many changes of plugins wait already".to_owned()),
+        }
+    }
+
+    /// What stands where, in the order in which the places came.
+    pub(crate) fn reports(&self) -> Vec<PluginReport> {
+        let places = self.places.lock();
+        let there = places.iter().filter_map(Weak::upgrade);
+        there.map(|place| place.report()).collect()
     }
 
     /// Loads what the files of one plugin hold, or of all; with what became of each. Nothing if there is no such plugin.
@@ -197,13 +219,14 @@ fn watch(folder: &Path, tasks: &Arc<SyncSender<Task>>) -> Option<RecommendedWatc
 /// What the reloader's thread has.
 struct Work {
     watched: Vec<Watched>,
+    places: Arc<Mutex<Vec<Weak<dyn Place>>>>,
     host: Arc<HostSide>,
     folder: PathBuf,
     _watcher: Option<RecommendedWatcher>,
 }
 
 struct Watched {
-    place: Arc<dyn Place>,
+    place: Weak<dyn Place>,
     /// What the files were like at the last look, and since when they have been.
     seen: Print,
     since: Instant,
@@ -217,6 +240,9 @@ impl Work {
         loop {
             match tasks.recv_timeout(pause) {
                 Ok(Task::Look) | Err(RecvTimeoutError::Timeout) => {}
+                Ok(Task::Add(place, answer)) => {
+                    let _ = answer.send(self.add(&place));
+                }
                 Ok(Task::Reload(name, answer)) => {
                     let _ = answer.send(self.reload(name.as_deref()));
                 }
@@ -225,17 +251,48 @@ impl Work {
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
             }
+            self.forget();
             let unsettled = self.look();
-            let on_probation = self.watched.iter().filter(|it| it.place.tend(&self.host)).count() > 0;
+            let there = self.watched.iter().filter_map(|it| it.place.upgrade());
+            let on_probation = there.filter(|place| place.tend(&self.host)).count() > 0;
             pause = if unsettled || on_probation { SOON } else { POLL };
         }
+    }
+
+    /// Loads a place for the first time.
+    fn begin(&self, place: &Arc<dyn Place>) -> (Watched, Outcome) {
+        let done = Print::of(&self.folder, place.name());
+        let outcome = place.load(&self.host, &self.folder, Occasion::Start);
+        let watched = Watched {
+            place: Arc::downgrade(place),
+            seen: done.clone(),
+            since: Instant::now(),
+            done,
+        };
+        (watched, outcome)
+    }
+
+    fn add(&mut self, place: &Arc<dyn Place>) -> Outcome {
+        let (watched, outcome) = self.begin(place);
+        if !matches!(outcome, Outcome::Refused(_)) {
+            self.watched.push(watched);
+            self.places.lock().push(Arc::downgrade(place));
+        }
+        outcome
+    }
+
+    /// Places whose doors are gone.
+    fn forget(&mut self) {
+        self.watched.retain(|it| it.place.strong_count() > 0);
+        self.places.lock().retain(|place| place.strong_count() > 0);
     }
 
     /// Loads what has changed and has not gone on changing. Whether something still may.
     fn look(&mut self) -> bool {
         let mut unsettled = false;
         for it in &mut self.watched {
-            let print = Print::of(&self.folder, it.place.name());
+            let Some(place) = it.place.upgrade() else { continue };
+            let print = Print::of(&self.folder, place.name());
             if print != it.seen {
                 (it.seen, it.since) = (print, Instant::now());
             }
@@ -247,29 +304,30 @@ impl Work {
                 continue;
             }
             it.done = it.seen.clone();
-            it.place.load(&self.host, &self.folder, Occasion::Change);
+            place.load(&self.host, &self.folder, Occasion::Change);
         }
         unsettled
     }
 
     fn reload(&mut self, name: Option<&str>) -> Vec<(String, Outcome)> {
         let mut outcomes = Vec::new();
-        for it in self
-            .watched
-            .iter_mut()
-            .filter(|it| name.is_none_or(|name| name == it.place.name()))
-        {
-            it.done = Print::of(&self.folder, it.place.name());
-            let outcome = it.place.load(&self.host, &self.folder, Occasion::Order);
-            outcomes.push((it.place.name().to_owned(), outcome));
+        for it in &mut self.watched {
+            let Some(place) = it.place.upgrade() else { continue };
+            if name.is_some_and(|name| name != place.name()) {
+                continue;
+            }
+            it.done = Print::of(&self.folder, place.name());
+            let outcome = place.load(&self.host, &self.folder, Occasion::Order);
+            outcomes.push((place.name().to_owned(), outcome));
         }
         outcomes
     }
 
     fn roll_back(&self, name: &str) -> Vec<(String, Outcome)> {
-        let found = self.watched.iter().filter(|it| it.place.name() == name);
+        let there = self.watched.iter().filter_map(|it| it.place.upgrade());
+        let found = there.filter(|place| place.name() == name);
         found
-            .map(|it| (name.to_owned(), it.place.roll_back(&self.host)))
+            .map(|place| (name.to_owned(), place.roll_back(&self.host)))
             .collect()
     }
 }

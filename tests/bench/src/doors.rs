@@ -46,7 +46,7 @@ pub(crate) fn run(only: &str) -> Result<()> {
             auth: vec![guest.to_owned()],
             ..wanted()?
         };
-        let registry = Registry::load(&wanted, apps, runtime.handle().clone()).map_err(|error| anyhow!(error))?;
+        let (registry, _) = Registry::load(&wanted, apps, runtime.handle().clone()).map_err(|error| anyhow!(error))?;
         let authorizer = registry.authorizer();
         let (_, claim) = &claims(&client)?[1];
         // The end of the chain refuses what nobody has an opinion on.
@@ -61,7 +61,8 @@ pub(crate) fn run(only: &str) -> Result<()> {
 
 fn defaults(table: &Table<'_>, runtime: &tokio::runtime::Runtime) -> Result<()> {
     let (apps, client) = client()?;
-    let registry = Registry::load(&wanted()?, apps, runtime.handle().clone()).map_err(|error| anyhow!(error))?;
+    let (registry, adapter) =
+        Registry::load(&wanted()?, apps, runtime.handle().clone()).map_err(|error| anyhow!(error))?;
     let authorizer = registry.authorizer();
     for (name, claim) in claims(&client)? {
         let allowed = || matches!(authorizer.check(&claim), Answer::Ready(Ok(Verdict::Allow(_))));
@@ -76,7 +77,6 @@ fn defaults(table: &Table<'_>, runtime: &tokio::runtime::Runtime) -> Result<()> 
     };
     let allowed = || matches!(limiter.check(&question), Answer::Ready(Ok(decision)) if decision.allowed);
     table.row("rate-limit: one publish", allowed)?;
-    let adapter = registry.adapter();
     let topic = Topic::new("1001", &ChannelName::parse("bench")?);
     let frame = Bytes::from(vec![b'x'; 150]);
     let published = || {
@@ -85,8 +85,8 @@ fn defaults(table: &Table<'_>, runtime: &tokio::runtime::Runtime) -> Result<()> 
             frame: frame.clone(),
             ticket: Some(1),
         };
-        let queued = adapter.submit(AdapterRequest::Publish(envelope)).is_ok();
-        adapter.drive(&Ignored);
+        let queued = adapter.door.submit(AdapterRequest::Publish(envelope)).is_ok();
+        adapter.door.drive(&Ignored);
         queued
     };
     table.row("adapter: publish one envelope of 150 B", published)?;

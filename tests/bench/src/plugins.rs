@@ -41,7 +41,7 @@ pub(crate) fn run() -> Result<()> {
         median.as_millis()
     );
 
-    let registry = load()?;
+    let (registry, _adapter) = load()?;
     let authorizer = registry.authorizer();
     let claims: Vec<(&str, Claim)> = claims(&client)?;
     let (_, claim) = &claims[2];

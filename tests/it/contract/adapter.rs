@@ -30,7 +30,7 @@ pub(super) fn keep(given: &Given) {
     assert_eq!(told.failed, [], "{}", given.name);
     assert!(told.is_up(), "{}: {:?}", given.name, told.states);
     assert_eq!(stand.report(&given.name).traps, 0, "{} trapped", given.name);
-    if stand.registry.adapter().reach() == Reach::Shared {
+    if stand.adapter().reach() == Reach::Shared {
         between_two_instances(given);
     }
 }

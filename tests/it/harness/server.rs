@@ -190,7 +190,7 @@ impl Setup {
             fs::write(plugins.join(name), bytes).expect("the folder is ours");
         }
         let metrics_port = free_port();
-        let config = folder.path().join("jackfield.toml");
+        let config = folder.path().join(CONFIG);
         fs::write(&config, self.configuration(port, metrics_port)).expect("the folder is ours");
         let errors = File::create(folder.path().join(ERRORS)).expect("the folder is ours");
         let mut command = jackfield();
@@ -249,6 +249,13 @@ impl Server {
     pub(crate) async fn ready(&self) -> (u16, Value) {
         let answer = get(self.port, "/ready").await;
         (answer.status, answer.json())
+    }
+
+    /// Puts another configuration into the place of the one that it was started with.
+    pub(crate) fn reconfigure(&self, setup: &Setup) {
+        let (place, beside) = (self.folder.path().join(CONFIG), self.folder.path().join(".new.toml"));
+        fs::write(&beside, setup.configuration(self.port, self.metrics_port)).expect("the folder is ours");
+        fs::rename(beside, place).expect("the folder is ours");
     }
 
     /// All metrics, as text. Needs [`Setup::with_metrics`].
@@ -368,6 +375,9 @@ pub(crate) fn named(variable: &str) -> Option<OsString> {
 
 /// The plugins that ship with the server.
 pub(crate) const DEFAULT_PLUGINS: [&str; 4] = ["adapter-local", "auth-pusher", "rate-limit-local", "webhook-http"];
+
+/// Where the configuration is.
+const CONFIG: &str = "jackfield.toml";
 
 /// Where a server's standard error goes.
 const ERRORS: &str = "errors";

@@ -123,13 +123,12 @@ impl Layout {
             headers: vec![("cookie".to_owned(), "session=1".to_owned())],
         };
         let registry = Registry::load(&self.wanted, apps, runtime.handle().clone());
-        let registry = registry.expect("the engine can be started");
-        let adapter = registry.adapter();
+        let (registry, adapter) = registry.expect("the engine can be started");
         Stand {
             registry,
             runtime,
             client: Arc::new(client),
-            adapter: Some(adapter),
+            adapter: Some(adapter.door),
             _folder: self.folder,
         }
     }
@@ -232,7 +231,8 @@ impl Stand {
         self.adapter = None;
     }
 
-    fn adapter(&self) -> &Arc<dyn Adapter> {
+    /// Its door.
+    pub(crate) fn adapter(&self) -> &Arc<dyn Adapter> {
         self.adapter.as_ref().expect("it is open until it is closed")
     }
 

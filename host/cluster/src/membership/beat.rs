@@ -1,6 +1,6 @@
 //! Beats: what a node says of itself every second, and what follows from what others say.
 
-use jackfield_envelope::{Beat, Mark, Message, Micros, NodeId, Topic};
+use jackfield_envelope::{Beat, Mark, Message, Micros, NodeId, Publishes, Topic};
 
 use crate::cluster::Cluster;
 use crate::event::{BusId, Loss, MAX_BUSES};
@@ -58,7 +58,7 @@ impl Cluster {
             self.settle_debts(from, beat.at, mark);
         }
         self.compare_roster(from, beat.roster_seq, beat.roster_digest);
-        self.rejoin(bus, from, beat.publishes);
+        self.rejoin(bus, from, &beat);
         self.retry_publishes();
     }
 
@@ -103,13 +103,20 @@ impl Cluster {
         };
         peer.heard_in_tick = true;
         let heard = &mut peer.buses[usize::from(bus.0)];
-        if beat.k > heard.k {
+        if beat.k >= heard.k {
+            // Two adapters of a peer may lead to one broker. Then two beats with one number come here, and the better one counts.
+            let other = (beat.k == heard.k).then_some(*heard).unwrap_or_default();
             *heard = Heard {
                 k: beat.k,
-                came: Some(now),
-                ready: beat.ready,
-                lists_me: mark.is_some_and(|mark| mark.heard),
-                publishes: Some(beat.publishes),
+                came: other.came.or(Some(now)),
+                ready: beat.ready || other.ready,
+                lists_me: mark.is_some_and(|mark| mark.heard) || other.lists_me,
+                publishes: Some(other.publishes.map_or(beat.publishes, |it| it.min(beat.publishes))),
+                alone: if beat.publishes == Publishes::Here {
+                    beat.k
+                } else {
+                    heard.alone
+                },
             };
             peer.listen(now, mutual);
         }

@@ -4,18 +4,22 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
+use super::profile::Swap;
 use super::world::{Input, Item, World};
 use crate::{BusId, Topic};
 
 #[derive(Default)]
 pub(super) struct Broker {
-    /// By topic: the places of nodes.
-    followers: BTreeMap<Topic, BTreeSet<usize>>,
-    /// By place: the number of the link that is up.
-    pub(super) links: BTreeMap<usize, u64>,
-    /// When the last one arrived, by way.
-    arrivals: BTreeMap<(usize, usize, Option<Topic>), u64>,
+    /// By topic.
+    followers: BTreeMap<Topic, BTreeSet<End>>,
+    /// The numbers of those that are up.
+    pub(super) links: BTreeMap<End, u64>,
+    /// When the last one arrived, by way; without a receiver: at the broker.
+    arrivals: BTreeMap<(End, Option<End>, Option<Topic>), u64>,
 }
+
+/// A node's end of a link: the node's place, and its number for the bus.
+pub(super) type End = (usize, BusId);
 
 /// What a node asks of a broker.
 pub(super) enum Request {
@@ -35,11 +39,11 @@ pub(super) struct Way {
 }
 
 impl Broker {
-    /// The link of a node is cut.
-    pub(super) fn cut(&mut self, node: usize) {
-        self.links.remove(&node);
-        for nodes in self.followers.values_mut() {
-            nodes.remove(&node);
+    /// Links are cut.
+    pub(super) fn cut(&mut self, gone: impl Fn(&End) -> bool) {
+        self.links.retain(|end, _| !gone(end));
+        for ends in self.followers.values_mut() {
+            ends.retain(|end| !gone(end));
         }
     }
 }
@@ -47,27 +51,30 @@ impl Broker {
 impl World {
     /// Over which broker a node's bus goes.
     pub(super) fn broker_of(&self, node: usize, bus: BusId) -> usize {
-        let wrong = self.profile.swap == super::profile::Swap::Wrong && node == 0 && bus.0 == 1;
-        if wrong { 2 } else { usize::from(bus.0) }
+        match self.profile.swap {
+            Swap::Wrong if node == 0 && bus.0 == 1 => 2,
+            Swap::Same => 0,
+            _ => usize::from(bus.0),
+        }
     }
 
     pub(super) fn request(&mut self, node: usize, bus: BusId, request: Request) {
         let broker = self.broker_of(node, bus);
-        let Some(link) = self.brokers[broker].links.get(&node).copied() else {
+        let Some(link) = self.brokers[broker].links.get(&(node, bus)).copied() else {
             return;
         };
-        let at = self.arrival(broker, (node, usize::MAX, None));
+        let at = self.arrival(broker, ((node, bus), None, None));
         self.put(at, Item::Broker(Way { bus, node, link }, request));
     }
 
     pub(super) fn at_broker(&mut self, way: Way, request: Request) {
         let broker = self.broker_of(way.node, way.bus);
-        if self.brokers[broker].links.get(&way.node) != Some(&way.link) {
+        if self.brokers[broker].links.get(&(way.node, way.bus)) != Some(&way.link) {
             return;
         }
         match request {
             Request::Publish(topic, bytes, ticket) => {
-                self.spread(broker, way.node, &topic, &bytes);
+                self.spread(broker, (way.node, way.bus), &topic, &bytes);
                 if let Some(ticket) = ticket {
                     self.answer(way, Input::Confirmed(way.bus, ticket));
                 }
@@ -85,12 +92,12 @@ impl World {
                     .followers
                     .entry(topic)
                     .or_default()
-                    .insert(way.node);
+                    .insert((way.node, way.bus));
             }
             Request::Unfollow(topics) => {
                 for topic in topics {
-                    if let Some(nodes) = self.brokers[broker].followers.get_mut(&topic) {
-                        nodes.remove(&way.node);
+                    if let Some(ends) = self.brokers[broker].followers.get_mut(&topic) {
+                        ends.remove(&(way.node, way.bus));
                     }
                 }
             }
@@ -99,21 +106,20 @@ impl World {
 
     /// The broker lets go of a topic by itself.
     pub(super) fn lose_topic(&mut self, bus: BusId, topic: &Topic) {
-        let nodes = self.brokers[usize::from(bus.0)]
-            .followers
-            .remove(topic)
-            .unwrap_or_default();
-        for node in nodes {
-            if let Some(link) = self.brokers[usize::from(bus.0)].links.get(&node).copied() {
+        let broker = &mut self.brokers[usize::from(bus.0)];
+        for end in broker.followers.remove(topic).unwrap_or_default() {
+            let (node, bus) = end;
+            if let Some(link) = self.brokers[usize::from(bus.0)].links.get(&end).copied() {
                 self.answer(Way { bus, node, link }, Input::Lost(bus, topic.clone()));
             }
         }
     }
 
-    fn spread(&mut self, broker: usize, from: usize, topic: &Topic, bytes: &Bytes) {
+    fn spread(&mut self, broker: usize, from: End, topic: &Topic, bytes: &Bytes) {
         let followers = self.brokers[broker].followers.get(topic).cloned().unwrap_or_default();
-        for node in followers {
-            let Some(link) = self.brokers[broker].links.get(&node).copied() else {
+        for end in followers {
+            let (node, bus) = end;
+            let Some(link) = self.brokers[broker].links.get(&end).copied() else {
                 continue;
             };
             if self.random.chance(self.profile.loss) && self.now < self.profile.active {
@@ -122,8 +128,7 @@ impl World {
             let copies = 1 + u64::from(self.random.chance(self.profile.twice));
             for _ in 0..copies {
                 let by_topic = self.unordered.then(|| topic.clone());
-                let at = self.arrival(broker, (from, node, by_topic));
-                let bus = self.bus_of(node, broker);
+                let at = self.arrival(broker, (from, Some(end), by_topic));
                 let input = Input::Message(bus, topic.clone(), bytes.clone());
                 let life = self.lives[node];
                 self.put(
@@ -155,15 +160,10 @@ impl World {
     }
 
     /// In order on the same way.
-    fn arrival(&mut self, broker: usize, way: (usize, usize, Option<Topic>)) -> u64 {
+    fn arrival(&mut self, broker: usize, way: (End, Option<End>, Option<Topic>)) -> u64 {
         let at = self.now + self.random.within(300, self.profile.delay);
         let last = self.brokers[broker].arrivals.entry(way).or_default();
         *last = at.max(*last + 1);
         *last
-    }
-
-    fn bus_of(&self, node: usize, broker: usize) -> BusId {
-        let wrong = self.broker_of(node, BusId(1)) == broker && broker == 2;
-        if wrong { BusId(1) } else { BusId(broker as u8) }
     }
 }

@@ -87,6 +87,13 @@ impl World {
             if !(state.open && state.complete && state.degraded.is_none()) && self.profile.swap != Swap::Wrong {
                 wrong.push(format!("node {at} is {state:?} in the end"));
             }
+            let waits = node
+                .cluster
+                .buses()
+                .any(|bus| bus.left == bus.publishes || bus.target == bus.left);
+            if waits && self.profile.swap != Swap::Wrong {
+                wrong.push(format!("node {at} is in a swap in the end"));
+            }
             for topic in &self.topics {
                 let here = |number: &usize| self.is_here(*number) && self.sockets[*number].topic == *topic;
                 let count = (0..self.sockets.len()).filter(here).count() as u64;

@@ -84,6 +84,48 @@ fn a_bus_that_was_left_is_listened_to() {
     needs(Rule::Rejoin, schedule, 3);
 }
 
+/// Nobody has come up on the old bus; later it is needed again.
+#[test]
+fn a_bus_that_was_left_is_given_up_in_the_end_and_can_be_attached_anew() {
+    let mut world = world(2, None);
+    world.profile.calm = 800 * SECOND;
+    let topic = Topic::new("1/a");
+    let buses = |world: &World, left: bool| -> Vec<Vec<BusId>> {
+        let of = |at: usize| -> Vec<BusId> {
+            let node = world.nodes[at].as_ref().expect("it lives");
+            let buses = node
+                .cluster
+                .buses()
+                .filter(|bus| bus.left == left && bus.publishes != left);
+            buses.map(|bus| bus.id).collect()
+        };
+        vec![of(0), of(1)]
+    };
+    let (old, new) = (vec![vec![BusId(0)]; 2], vec![vec![BusId(1)]; 2]);
+    assert_eq!(buses(&world, false), old);
+    world.swap(0);
+    world.swap(1);
+    world.run_until(25 * SECOND);
+    assert_eq!((buses(&world, true), buses(&world, false)), (old.clone(), new.clone()));
+    world.run_until(640 * SECOND);
+    assert_eq!(
+        (buses(&world, true), buses(&world, false)),
+        (vec![Vec::new(); 2], new.clone())
+    );
+    world.subscribe(1, topic.clone());
+    for at in [0, 1] {
+        world.attach(at, BusId(0));
+    }
+    world.run_until(643 * SECOND);
+    world.publish_on(0, topic.clone());
+    world.run_until(660 * SECOND);
+    assert_eq!((buses(&world, true), buses(&world, false)), (new, old));
+    world.publish_on(0, topic);
+    world.run();
+    assert!(world.failures.is_empty(), "{:?}", world.failures);
+    assert!(world.tally.delivered >= 2);
+}
+
 #[test]
 fn a_rush_of_subscribers_is_told_once() {
     let mut world = world(2, None);

@@ -32,6 +32,11 @@ impl World {
                 }
                 self.act(self.now, Act::Refuse(at));
             }
+            Effect::Detached(bus) => {
+                self.say(|| format!("node {at} gives up {bus:?}"));
+                let broker = self.broker_of(at, bus);
+                self.brokers[broker].cut(|end| *end == (at, bus));
+            }
             Effect::Gone => self.act(self.now + 200 * MS, Act::End(at, self.lives[at])),
             effect @ (Effect::Publish { .. } | Effect::Follow(..) | Effect::Unfollow(..)) => {
                 if let Some((bus, request)) = request_of(effect) {

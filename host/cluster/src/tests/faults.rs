@@ -46,7 +46,7 @@ impl World {
         let broker = self.broker_of(at, bus);
         self.link += 1;
         let link = self.link;
-        if self.brokers[broker].links.insert(at, link).is_none() {
+        if self.brokers[broker].links.insert((at, bus), link).is_none() {
             self.put(
                 self.now,
                 Item::Input {
@@ -62,10 +62,10 @@ impl World {
     /// The link is gone; the node sees it a little later.
     pub(super) fn cut(&mut self, at: usize, bus: BusId, time: u64) {
         let broker = self.broker_of(at, bus);
-        if !self.brokers[broker].links.contains_key(&at) {
+        if !self.brokers[broker].links.contains_key(&(at, bus)) {
             return;
         }
-        self.brokers[broker].cut(at);
+        self.brokers[broker].cut(|end| *end == (at, bus));
         if let Some(node) = &mut self.nodes[at] {
             node.disturbed = self.now + time;
         }
@@ -126,7 +126,7 @@ impl World {
         self.forget_announcements();
         self.lives[at] += 1;
         for broker in &mut self.brokers {
-            broker.cut(at);
+            broker.cut(|(node, _)| *node == at);
         }
     }
 
@@ -141,7 +141,7 @@ impl World {
         let spread = match self.profile.swap {
             Swap::No => return,
             Swap::Together | Swap::Wrong => SECOND,
-            Swap::Skewed => 12 * SECOND,
+            Swap::Skewed | Swap::Same => 12 * SECOND,
         };
         for at in 0..self.profile.nodes {
             let time = 10 * SECOND + self.random.within(0, spread);

@@ -57,6 +57,8 @@ pub(super) enum Swap {
     Skewed,
     /// One node's new bus is another broker.
     Wrong,
+    /// Over ten seconds; the new bus is another link to the same broker, as after a change of a password.
+    Same,
 }
 
 const ALL: &[Kind] = &[
@@ -162,6 +164,13 @@ fn quiet(name: &str) -> Option<Profile> {
             active: 45 * SECOND,
             ..steady()
         },
+        "same" => Profile {
+            buses: 2,
+            delay: 120 * MS,
+            swap: Swap::Same,
+            active: 45 * SECOND,
+            ..steady()
+        },
         "wrong" => Profile {
             buses: 3,
             swap: Swap::Wrong,
@@ -229,6 +238,7 @@ pub(super) const NAMES: &[&str] = &[
     "roster",
     "swap",
     "skew",
+    "same",
     "wrong",
     "swapfaults",
     "forget",

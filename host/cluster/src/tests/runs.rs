@@ -81,6 +81,7 @@ profiles! {
     views_agree_whatever_was_lost: "roster",
     a_swap_loses_nothing_and_refuses_nothing: "swap",
     a_swap_at_different_times_loses_nothing: "skew",
+    another_link_to_the_same_broker_takes_the_place_of_the_first: "same",
     a_wrong_bus_stops_a_swap_and_nothing_else: "wrong",
     faults_during_a_swap_lose_nothing_in_silence: "swapfaults",
     topics_that_were_forgotten_go_on: "forget",

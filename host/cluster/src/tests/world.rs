@@ -306,7 +306,7 @@ impl World {
         // What was on its way over a link that broke is lost.
         if let Some(way) = way {
             let broker = self.broker_of(at, way.bus);
-            if self.brokers[broker].links.get(&at) != Some(&way.link) {
+            if self.brokers[broker].links.get(&(at, way.bus)) != Some(&way.link) {
                 return;
             }
         }
