@@ -10,6 +10,7 @@ mod links_fail;
 mod moves;
 mod neighbours;
 mod outage;
+pub(crate) mod swaps;
 mod told;
 
 use serde_json::json;

@@ -40,6 +40,7 @@ mod reconnect;
 mod reload;
 mod signatures;
 mod slow;
+mod soak;
 mod tidy;
 mod users;
 mod watchlists;

@@ -14,7 +14,7 @@ use crate::harness::server::Server;
 use crate::harness::wait::until;
 
 /// The same component with another digest: a section that nobody reads is behind it.
-fn another(component: &[u8], number: u32) -> Vec<u8> {
+pub(crate) fn another(component: &[u8], number: u32) -> Vec<u8> {
     let mut bytes = component.to_vec();
     let name = format!("version-{number:08}");
     bytes.extend([0, name.len() as u8 + 1, name.len() as u8]);
@@ -23,13 +23,13 @@ fn another(component: &[u8], number: u32) -> Vec<u8> {
 }
 
 /// Puts a file into the folder as one should: written beside it, then renamed.
-fn put(server: &Server, file: &str, bytes: &[u8]) {
+pub(crate) fn put(server: &Server, file: &str, bytes: &[u8]) {
     let (path, beside) = (server.plugin_file(file), server.plugin_file(".new"));
     fs::write(&beside, bytes).expect("the folder is ours");
     fs::rename(beside, path).expect("the folder is ours");
 }
 
-fn read(path: &Path) -> Vec<u8> {
+pub(crate) fn read(path: &Path) -> Vec<u8> {
     fs::read(path).expect("the harness put it there")
 }
 

@@ -69,6 +69,12 @@ enum Task {
         #[arg(last = true)]
         args: Vec<String>,
     },
+    /// Build, then change plugins and brokers under load, over and over; tables and a picture go to target/soak/.
+    Soak {
+        /// How many changes of each plugin; to another broker a fiftieth of them.
+        #[arg(default_value_t = 1_000)]
+        changes: u32,
+    },
     /// Check formatting and lints, build everything, run every test.
     Test {
         /// Run the tests whose name contains this, without formatting and lints.
@@ -95,6 +101,7 @@ fn execute(cli: Cli) -> Result<()> {
         Task::Component { core, out } => component::wrap(&core, &out),
         Task::Run { args } => run::serve(&workspace, cli.wasm_route, &args, &mut steps),
         Task::Bench { args } => run::bench(&workspace, cli.wasm_route, &args, &mut steps),
+        Task::Soak { changes } => test::soak(&workspace, cli.wasm_route, changes, &mut steps),
         Task::Test { filter } => test::everything(&workspace, cli.wasm_route, filter.as_deref(), &mut steps),
     }
 }

@@ -50,6 +50,19 @@ pub(crate) fn everything(
     step::succeed(&mut scenarios)
 }
 
+/// The scenarios that change things under load, more often than among all others.
+pub(crate) fn soak(workspace: &Workspace, route: Option<Route>, changes: u32, steps: &mut Steps) -> Result<()> {
+    build(workspace, route, steps)?;
+    brokers::install(steps)?;
+    let mut scenarios = cargo_test(workspace, &["--test", "it"], Some("soak::"));
+    scenarios
+        .env("JACKFIELD_CHANGES", changes.to_string())
+        .env("JACKFIELD_SOAK", workspace.soak())
+        .args(["--", "--nocapture", "--test-threads=1"]);
+    steps.announce("change things under load");
+    step::succeed(&mut scenarios)
+}
+
 /// What the tests run. False if guests for wasm32-wasip2 cannot be built here.
 fn build(workspace: &Workspace, route: Option<Route>, steps: &mut Steps) -> Result<bool> {
     let toolchain = steps.run("find a WebAssembly target", || target::prepare(workspace, route))?;

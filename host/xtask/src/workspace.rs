@@ -71,4 +71,9 @@ impl Workspace {
     pub(crate) fn test_guests(&self) -> PathBuf {
         self.target.join("guests")
     }
+
+    /// Where a soak leaves what it has found.
+    pub(crate) fn soak(&self) -> PathBuf {
+        self.target.join("soak")
+    }
 }

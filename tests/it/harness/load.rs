@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::client::{Client, Heard, data};
+use super::fleet::Fleet;
 use super::http::{DEVELOPMENT, Http, now};
 use super::wait::{GLANCE, in_time};
 
@@ -92,6 +93,34 @@ impl Load {
         load
     }
 
+    /// A backend and a subscriber for each instance. It has begun when everybody hears everybody.
+    pub(crate) async fn over(fleet: &Fleet) -> Self {
+        let began = Instant::now();
+        let load = Self::start("room", &fleet.ports(), &fleet.ports()).await;
+        load.everybody_hears(began).await;
+        load
+    }
+
+    /// How long after `since` each listener had heard something new of each backend.
+    pub(crate) async fn everybody_hears(&self, since: Instant) -> Duration {
+        let mut last = Duration::ZERO;
+        for listener in 0..self.listeners.len() {
+            for backend in 0..self.backends.len() {
+                last = last.max(self.hears(listener, backend, since).await);
+            }
+        }
+        last
+    }
+
+    /// How long after `since` the last of the backends had a publish acknowledged.
+    pub(crate) async fn everybody_is_acknowledged(&self, since: Instant) -> Duration {
+        let mut last = Duration::ZERO;
+        for backend in 0..self.backends.len() {
+            last = last.max(self.acknowledges(backend, since).await);
+        }
+        last
+    }
+
     /// Waits until a publish that began after `since` is acknowledged. How long after it that was.
     pub(crate) async fn acknowledges(&self, backend: usize, since: Instant) -> Duration {
         self.answers(backend, since, 200).await
@@ -130,6 +159,28 @@ impl Load {
         let sent = lock(&self.backends[backend]);
         let late = sent.iter().filter(|sent| sent.asked > since);
         late.map(Sent::took).max().unwrap_or_default()
+    }
+
+    /// How long each delivery took of what was published within this time.
+    pub(crate) fn delays(&self, from: Instant, until: Instant) -> Vec<Duration> {
+        let all = self.deliveries().into_iter();
+        let within = all.filter(|(at, delay)| *at - *delay > from && *at - *delay < until);
+        within.map(|(_, delay)| delay).collect()
+    }
+
+    /// When each delivery was heard, and how long after its publish that was.
+    pub(crate) fn deliveries(&self) -> Vec<(Instant, Duration)> {
+        let mut deliveries = Vec::new();
+        for sessions in &self.listeners {
+            for session in lock(sessions).iter() {
+                let known = session.heard.iter().filter_map(|&(backend, number, at)| {
+                    let asked = lock(&self.backends[backend]).get(number)?.asked;
+                    Some((at, at.saturating_duration_since(asked)))
+                });
+                deliveries.extend(known);
+            }
+        }
+        deliveries
     }
 
     /// Ends the publishing, waits until everybody has heard what is still to come, and judges.

@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::outage::{every_instance_acknowledges, everybody_hears_everybody};
 use crate::harness::brokers::Broker;
 use crate::harness::client::{Client, Heard};
 use crate::harness::fault_proxy::{Fault, FaultProxy};
@@ -42,11 +41,7 @@ fn nats(port: u16) -> Way {
 async fn an_instance_that_is_cut_off_keeps_its_sockets_and_disturbs_nobody() {
     let broker = Broker::redis().await;
     let Scene { fleet, proxy } = Scene::of(redis, &broker).await;
-    let (began, load) = (
-        Instant::now(),
-        Load::start("room", &fleet.ports(), &fleet.ports()).await,
-    );
-    everybody_hears_everybody(&load, began).await;
+    let load = Load::over(&fleet).await;
     let mut ann = member(&fleet, 0, "ann").await;
     let bob = member(&fleet, 1, "bob").await;
     let _carl = member(&fleet, CUT_OFF, "carl").await;
@@ -85,8 +80,8 @@ async fn an_instance_that_is_cut_off_keeps_its_sockets_and_disturbs_nobody() {
     proxy.make(Fault::None);
     all_list(&fleet, &["ann", "carl", "dora", "emil"]).await;
     let equal = healed.elapsed();
-    let acknowledged = every_instance_acknowledges(&load, healed).await;
-    let heard = everybody_hears_everybody(&load, healed).await;
+    let acknowledged = load.everybody_is_acknowledged(healed).await;
+    let heard = load.everybody_hears(healed).await;
     fleet.servers[CUT_OFF].reaches("jackfield_cluster_degraded", 0).await;
     let slowest = load.slowest(CUT_OFF, hole);
     let verdict = load.end().await;
@@ -198,7 +193,7 @@ async fn a_slow_link_slows_nobody_else() {
     proxy.make(Fault::Delay(LATE));
     let slow = Instant::now();
     let load = Load::start("room", &fleet.ports(), &fleet.ports()).await;
-    everybody_hears_everybody(&load, slow).await;
+    load.everybody_hears(slow).await;
     let mut ann = Client::connect(fleet.port(CUT_OFF)).await;
     ann.subscribe("room").await;
     let mut backend = fleet.publisher(CUT_OFF).await;

@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use super::outage::{every_instance_acknowledges, everybody_hears_everybody};
 use crate::harness::brokers::{Broker, RedisCluster};
 use crate::harness::fleet::{Fleet, Way};
 use crate::harness::load::Load;
@@ -18,26 +17,22 @@ async fn a_moved_slot_and_a_dead_primary_lose_nothing_in_silence() {
     );
     let setup = || way.setup(Setup::default().with_metrics());
     let mut fleet = Fleet::of(vec![setup(), setup(), setup()]).await;
-    let (began, load) = (
-        Instant::now(),
-        Load::start("room", &fleet.ports(), &fleet.ports()).await,
-    );
-    everybody_hears_everybody(&load, began).await;
+    let load = Load::over(&fleet).await;
 
     let slot = slot_of_the_room(&cluster);
     let elsewhere = cluster.serving(if slot < 8_192 { 16_000 } else { 100 }).0;
     cluster.migrate(slot, elsewhere);
     let moved = Instant::now();
-    let acknowledged = every_instance_acknowledges(&load, moved).await;
-    let heard = everybody_hears_everybody(&load, moved).await;
+    let acknowledged = load.everybody_is_acknowledged(moved).await;
+    let heard = load.everybody_hears(moved).await;
     eprintln!("slot moved: acknowledged again after {acknowledged:?}, heard after {heard:?}");
 
     let port = cluster.serving(slot).0.port;
     let primary = cluster.nodes.iter_mut().find(|node| node.port == port);
     primary.expect("it is one of ours").kill();
     let died = Instant::now();
-    let acknowledged = every_instance_acknowledges(&load, died).await;
-    let heard = everybody_hears_everybody(&load, died).await;
+    let acknowledged = load.everybody_is_acknowledged(died).await;
+    let heard = load.everybody_hears(died).await;
     let verdict = load.end().await;
     eprintln!("primary died: acknowledged again after {acknowledged:?}, heard after {heard:?}; {verdict:?}");
     for server in &mut fleet.servers {

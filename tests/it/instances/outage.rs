@@ -23,11 +23,7 @@ async fn nats_dies_under_load_and_nothing_acknowledged_is_lost() {
 async fn dies_under_load(way: &Way, broker: &mut Broker) {
     let setup = || way.setup(Setup::default().with_metrics());
     let mut fleet = Fleet::of(vec![setup(), setup(), setup()]).await;
-    let (began, load) = (
-        Instant::now(),
-        Load::start("room", &fleet.ports(), &fleet.ports()).await,
-    );
-    everybody_hears_everybody(&load, began).await;
+    let load = Load::over(&fleet).await;
 
     broker.kill();
     let killed = Instant::now();
@@ -45,8 +41,8 @@ async fn dies_under_load(way: &Way, broker: &mut Broker) {
         assert!(load.answered(instance, 503, killed, restarted) > 1);
     }
     broker.restart().await;
-    let acknowledged = every_instance_acknowledges(&load, restarted).await;
-    let heard = everybody_hears_everybody(&load, restarted).await;
+    let acknowledged = load.everybody_is_acknowledged(restarted).await;
+    let heard = load.everybody_hears(restarted).await;
     let verdict = load.end().await;
     eprintln!("back after {OUTAGE:?}: acknowledged again after {acknowledged:?}, heard after {heard:?}; {verdict:?}");
     assert_eq!(
@@ -58,26 +54,6 @@ async fn dies_under_load(way: &Way, broker: &mut Broker) {
         assert!(server.runs());
         assert_eq!(server.metric("jackfield_cluster_peers_expired_total").await, 0);
     }
-}
-
-/// How long after `since` the last of three instances had a publish acknowledged.
-pub(super) async fn every_instance_acknowledges(load: &Load, since: Instant) -> Duration {
-    let mut last = Duration::ZERO;
-    for backend in 0..3 {
-        last = last.max(load.acknowledges(backend, since).await);
-    }
-    last
-}
-
-/// How long after `since` each of three listeners had heard something new of each of three backends.
-pub(super) async fn everybody_hears_everybody(load: &Load, since: Instant) -> Duration {
-    let mut last = Duration::ZERO;
-    for listener in 0..3 {
-        for backend in 0..3 {
-            last = last.max(load.hears(listener, backend, since).await);
-        }
-    }
-    last
 }
 
 /// Long enough for the pauses between two attempts to connect to reach their limit.
