@@ -12,6 +12,7 @@ mod given;
 mod host;
 mod rate_limit;
 mod side;
+mod state;
 mod webhook;
 
 use std::fs;

@@ -202,6 +202,11 @@ impl Cluster {
         }
     }
 
+    /// What is served here is something else now; the others hear of it with the next beat.
+    pub const fn serve(&mut self, apps: u64) {
+        self.me.apps = apps;
+    }
+
     /// Live nodes that say that they serve something else.
     fn neighbours(&self) -> Vec<Arc<str>> {
         let own = self.me.apps;

@@ -1,8 +1,9 @@
 //! The configuration, in two steps: the file as written ([`raw`]), and what the program means by it ([`Config`]).
 //!
 //! Later words win: defaults, file, environment, command line. Every mistake stops the start with a message that names
-//! the place and what is accepted.
+//! the place and what is accepted. While the program runs all of it is read again in just the same way, and compared.
 
+mod changes;
 mod env_names;
 mod mistakes;
 mod network;
@@ -22,6 +23,7 @@ use jackfield_hub::doors::Rule;
 use jackfield_hub::{App, Policy, Secret, per_seconds};
 use jackfield_protocol::pusher::session::Features;
 
+pub use changes::Written;
 use mistakes::Mistake;
 use raw::{RawBatching, RawConfig, RawMetrics, RawRule};
 use raw_adapter::{Choice, Section};
@@ -53,6 +55,8 @@ pub struct Config {
     pub node: String,
     /// The plugins folder.
     pub plugins: PathBuf,
+    /// Where compiled plugins are kept; none: nowhere.
+    pub compiled: Option<PathBuf>,
     /// Which plugins stand where.
     pub doors: Doors,
     /// The apps, at least one.
@@ -73,10 +77,12 @@ pub struct Config {
     pub shutdown_grace: Duration,
     /// Event loops.
     pub shards: usize,
+    /// All of it as written, to be compared with what is written later.
+    pub written: Written,
 }
 
 /// Which plugin stands at which door, and what each is handed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Doors {
     /// `adapter.driver`, and what has decided on it.
     pub adapter: String,
@@ -101,7 +107,7 @@ pub struct Batching {
 }
 
 /// What the command line says; it wins over everything else.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Overrides {
     /// `--config FILE`.
     pub file: Option<PathBuf>,
@@ -113,10 +119,29 @@ pub struct Overrides {
     pub development: bool,
 }
 
+/// Where a configuration is read from, as often as it is to be read.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// The command line, and in it the file.
+    pub overrides: Overrides,
+    /// The environment.
+    pub lookup: fn(&str) -> Option<String>,
+}
+
 /// Something in the configuration is wrong.
 #[derive(Debug, thiserror::Error)]
 #[error("configuration: {0}")]
 pub struct ConfigError(String);
+
+impl Origin {
+    /// Reads the configuration as it is now.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn read(&self) -> Result<Config, ConfigError> {
+        Config::load(self.overrides.clone(), self.lookup)
+    }
+}
 
 impl Config {
     /// Reads the file, the environment (as `lookup` gives it) and the command line.
@@ -130,7 +155,10 @@ impl Config {
                 .map_err(ConfigError)?,
             None => (RawConfig::default(), None),
         };
-        env_names::apply(&mut raw, lookup).map_err(ConfigError)?;
+        env_names::apply(&mut raw, &lookup).map_err(ConfigError)?;
+        if raw.cache.directory.is_none() {
+            raw.cache.directory = users_cache(lookup);
+        }
         if let Some(port) = overrides.port {
             raw.port = port;
         }
@@ -140,21 +168,19 @@ impl Config {
         if overrides.development {
             raw.mode = raw::Mode::Development;
         }
-        meant(raw).map_err(|mistake| match source {
-            Some(source) => ConfigError(source.tell(&mistake)),
-            None => ConfigError(mistake.to_string()),
-        })
+        let written = Written::new(source, &raw).map_err(ConfigError)?;
+        meant(raw, written)
     }
 }
 
 /// The name, key and secret of the app that development mode offers. Digits, because some libraries insist on them.
 pub const DEVELOPMENT_APP: (&str, &str, &str) = ("1001", "app-key", "app-secret");
 
-fn meant(raw: RawConfig) -> Result<Config, Mistake> {
+fn meant(raw: RawConfig, written: Written) -> Result<Config, ConfigError> {
     let development = raw.mode == raw::Mode::Development;
     let adapter = raw.adapter.choose();
     let configs = plugin_configs(&adapter, &raw.plugin);
-    let apps = apps(&raw.apps, development)?;
+    let apps = apps(&raw.apps, development).map_err(|mistake| written.tell(&mistake))?;
     let RawMetrics { enabled, host, port } = raw.metrics;
     Ok(Config {
         listen: SocketAddr::new(raw.host.0, raw.port),
@@ -168,6 +194,8 @@ fn meant(raw: RawConfig) -> Result<Config, Mistake> {
         development,
         node: raw.instance.process_id.unwrap_or_else(made_up_name),
         plugins: raw.plugins,
+        // A folder of its own: it must be closed to others, which the one around it need not be.
+        compiled: (raw.cache.directory.filter(|_| raw.cache.enabled)).map(|folder| folder.join("compiled")),
         doors: Doors {
             configs,
             adapter: adapter.driver,
@@ -186,6 +214,7 @@ fn meant(raw: RawConfig) -> Result<Config, Mistake> {
         activity_timeout: Duration::from_secs(raw.activity_timeout.get()),
         shutdown_grace: Duration::from_secs(raw.shutdown_grace_period),
         shards: std::thread::available_parallelism().map_or(1, usize::from),
+        written,
     })
 }
 
@@ -267,6 +296,13 @@ fn made_up_name() -> String {
     let mut bytes = [0; 6];
     getrandom::fill(&mut bytes).expect("the operating system has a random source");
     format!("node-{}", bytes.map(|byte| format!("{byte:02x}")).concat())
+}
+
+/// The folder for what can be made anew, as the XDG Base Directory Specification names it; none without a home.
+fn users_cache(lookup: impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    let absolute = |name: &str| lookup(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let cache = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")));
+    cache.map(|cache| cache.join("jackfield"))
 }
 
 /// The file that is used when none is named on the command line, if it exists.

@@ -9,13 +9,14 @@ use std::str::FromStr;
 
 use ipnet::IpNet;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
+use serde::{Serialize, Serializer};
 
 /// What stands in front of every path: nothing, or `/a/b`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub(super) struct PathPrefix(pub(super) String);
 
 /// The IP address to listen on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Host(pub(super) IpAddr);
 
 /// Addresses: one of them, or a network.
@@ -62,6 +63,12 @@ impl FromStr for Network {
         network.map(Self).map_err(|_| {
             format!("`{text}` must be an IP address such as 127.0.0.1 or ::1, or a network such as 10.0.0.0/8")
         })
+    }
+}
+
+impl Serialize for Network {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
     }
 }
 

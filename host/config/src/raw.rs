@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::mistakes::Source;
 use super::network::{Host, Network, PathPrefix};
@@ -15,7 +15,7 @@ use super::raw_app::RawApp;
 use super::token::Token;
 
 /// The whole file.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawConfig {
     /// The address to listen on.
@@ -49,31 +49,32 @@ pub(super) struct RawConfig {
     pub(super) metrics: RawMetrics,
     pub(super) admin: RawAdmin,
     pub(super) cluster: RawCluster,
+    pub(super) cache: RawCache,
     pub(super) apps: Vec<RawApp>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Mode {
     Production,
     Development,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawInstance {
     /// Unique per instance; made up if absent.
     pub(super) process_id: Option<String>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawHttpApi {
     /// What a proxy takes away from the front of a path that a client has signed.
     pub(super) external_path_prefix: PathPrefix,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawAuth {
     /// Plugins that are asked in this order.
@@ -82,7 +83,7 @@ pub(super) struct RawAuth {
     pub(super) headers: Vec<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawRateLimiter {
     pub(super) plugin: String,
@@ -90,14 +91,14 @@ pub(super) struct RawRateLimiter {
     pub(super) websocket_rate_limit: Option<RawRule>,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawRule {
     pub(super) max_requests: NonZeroU32,
     pub(super) window_seconds: NonZeroU32,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawWebhooks {
     pub(super) plugin: String,
@@ -106,7 +107,7 @@ pub(super) struct RawWebhooks {
     pub(super) allow_private_addresses: bool,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawBatching {
     /// Whether one request may bear several events.
@@ -127,7 +128,7 @@ impl Default for RawBatching {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawMetrics {
     pub(super) enabled: bool,
@@ -159,6 +160,7 @@ impl Default for RawConfig {
             metrics: RawMetrics::default(),
             admin: RawAdmin::default(),
             cluster: RawCluster::default(),
+            cache: RawCache::default(),
             apps: Vec::new(),
         }
     }
@@ -192,18 +194,36 @@ impl Default for RawWebhooks {
     }
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawAdmin {
     /// What whoever looks at plugins, or changes them, must show. Without it that is possible on this machine alone.
     pub(super) token: Option<Token>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawCluster {
     /// What all instances know, and nobody else who can reach the broker.
     pub(super) key: Option<Token>,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawCache {
+    /// Whether compiled plugins are kept for the next start.
+    pub(super) enabled: bool,
+    /// The folder for that; the user's cache folder if absent.
+    pub(super) directory: Option<PathBuf>,
+}
+
+impl Default for RawCache {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            directory: None,
+        }
+    }
 }
 
 impl Default for RawMetrics {

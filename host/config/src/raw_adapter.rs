@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeSeed, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::mistakes::nearest;
 
@@ -15,13 +15,15 @@ use super::mistakes::nearest;
 pub(super) type Section = serde_json::Map<String, serde_json::Value>;
 
 /// The section as written. Read by hand, because serde's `flatten` forgets in which line a mistake is.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 pub(super) struct RawAdapter {
     /// The plugin `adapter-DRIVER.wasm`, or `DRIVER.wasm`.
     pub(super) driver: Option<String>,
     /// The driver that the environment speaks of, and the variable that does.
+    #[serde(skip)]
     pub(super) meant: Option<(&'static str, &'static str)>,
     /// One section per driver, handed to its plugin.
+    #[serde(flatten)]
     pub(super) sections: BTreeMap<String, Section>,
 }
 

@@ -8,16 +8,18 @@ use jackfield_hub::{App, ClientRule, Endpoint, Policy, Rules, Secret, per_second
 use jackfield_links::http::{Address, check_headers};
 use jackfield_protocol::pusher::api::PublishLimits;
 use jackfield_protocol::pusher::session::{Features, Limits};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::mistakes::Mistake;
+use super::token::hidden;
 
 /// One app as written.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawApp {
     pub(super) id: String,
     pub(super) key: String,
+    #[serde(serialize_with = "hidden")]
     pub(super) secret: String,
     #[serde(default = "yes")]
     enabled: bool,
@@ -89,7 +91,7 @@ pub(super) struct RawApp {
 }
 
 /// How many messages a client may send, with Sockudo's keys.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct RawMessages {
     /// So that it can be switched off without forgetting the numbers.
@@ -103,7 +105,7 @@ struct RawMessages {
     terminate_on_limit: bool,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct RawWebhook {
     url: String,
@@ -117,7 +119,7 @@ struct RawWebhook {
 }
 
 /// Which channels a webhook is about; empty: all.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 struct RawFilter {
     channel_name_starts_with: String,

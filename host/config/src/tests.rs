@@ -1,5 +1,6 @@
 //! What the configuration accepts, and how it refuses the rest.
 
+mod changes;
 mod mistakes;
 
 use std::fs;
@@ -63,6 +64,25 @@ fn the_environment_wins_over_the_file() {
         ),
         (8001, "mqtt", "a")
     );
+}
+
+// host/docs/operating.md: `cache.directory`.
+#[test]
+fn compiled_plugins_are_kept_in_the_users_cache_unless_told_otherwise() {
+    let kept = |text: &str, env: &[(&str, &str)]| {
+        let config = load("toml", &format!("{text}{APP}"), env).expect("good");
+        config.compiled.map(|folder| folder.display().to_string())
+    };
+    let folder = |text: &str| Some(text.to_owned());
+    assert_eq!(kept("", &[]), None);
+    let home = ("HOME", "/home/me");
+    assert_eq!(kept("", &[home]), folder("/home/me/.cache/jackfield/compiled"));
+    let cache = ("XDG_CACHE_HOME", "/tmp/cache");
+    assert_eq!(kept("", &[home, cache]), folder("/tmp/cache/jackfield/compiled"));
+    assert_eq!(kept("", &[("HOME", ""), ("XDG_CACHE_HOME", "here")]), None);
+    let named = "[cache]\ndirectory = \"/var/cache/jackfield\"\n";
+    assert_eq!(kept(named, &[home]), folder("/var/cache/jackfield/compiled"));
+    assert_eq!(kept(&format!("{named}enabled = false\n"), &[home]), None);
 }
 
 // The guides: a broker's address alone chooses the adapter; a driver that is named wins.

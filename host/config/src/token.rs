@@ -2,13 +2,14 @@
 
 use std::fmt;
 
-use serde::Deserialize;
+use jackfield_protocol::signature::sha256_hex;
+use serde::{Deserialize, Serialize, Serializer};
 use subtle::ConstantTimeEq as _;
 
-/// A secret text. It is in no log.
-#[derive(Deserialize)]
+/// A secret text. It is in no log, and to be compared with others it is written as its digest.
+#[derive(Deserialize, Serialize)]
 #[serde(try_from = "String")]
-pub struct Token(String);
+pub struct Token(#[serde(serialize_with = "hidden")] String);
 
 impl Token {
     /// Whether this is it. Takes equally long whatever is shown.
@@ -37,6 +38,11 @@ impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Token([secret])")
     }
+}
+
+/// Tells whether a secret is another one, and no more than that.
+pub(super) fn hidden<S: Serializer>(secret: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&sha256_hex(secret.as_bytes()))
 }
 
 /// What nobody guesses.

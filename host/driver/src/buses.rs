@@ -46,19 +46,20 @@ impl Driver {
         found.map(|(_, bus)| Arc::clone(bus))
     }
 
-    /// Goes over to this adapter: over both until all others are there too, then over it alone.
+    /// Whether one more can be attached.
     ///
     /// # Errors
     /// [`TooMany`].
-    pub fn go_over(&self, bus: Arc<Bus>) -> Result<(), TooMany> {
-        let buses = self.buses.load();
-        if buses.len() >= usize::from(MAX_BUSES) && self.attached(&bus.settings).is_none() {
-            return Err(TooMany);
-        }
+    pub fn room(&self) -> Result<(), TooMany> {
+        let full = self.buses.load().len() >= usize::from(MAX_BUSES);
+        if full { Err(TooMany) } else { Ok(()) }
+    }
+
+    /// Goes over to this adapter: over both until all others are there too, then over it alone. There must be [`room`](Self::room).
+    pub fn go_over(&self, bus: Arc<Bus>) {
         *self.wanted.lock() = Arc::clone(&bus);
         self.push(Item::GoOver(bus));
         self.ring();
-        Ok(())
     }
 
     /// The adapter that was asked for last.

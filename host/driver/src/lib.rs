@@ -119,6 +119,11 @@ impl Driver {
         self.ring();
     }
 
+    /// Other apps are served here now: see [`Setup::apps`].
+    pub fn serve(&self, apps: u64) {
+        self.core.lock().cluster.serve(apps);
+    }
+
     /// Why this node must not run: another one uses its name and goes on doing so.
     pub fn refused(&self) -> Option<String> {
         self.core.lock().refused.clone()

@@ -27,7 +27,7 @@ pub struct App {
 }
 
 /// What an app may do. Every key has an effect.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// Whether the app is served at all.
     pub enabled: bool,
@@ -56,7 +56,7 @@ pub struct Policy {
 }
 
 /// The app's rules for the rate-limit door.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
     /// Client events of one connection.
     pub client_event: ClientRule,
@@ -78,7 +78,7 @@ pub struct ClientRule {
 }
 
 /// Where an app's own server wants to be told of notices.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Endpoint {
     /// An `http` or `https` URL.
     pub url: String,
@@ -160,14 +160,29 @@ impl App {
             id: id.into(),
             key: key.into(),
             secret,
-            seats: Seats::new(policy.max_connections),
+            seats: Arc::default(),
             policy,
         }
     }
 
+    /// The same app by another configuration: what was taken of its quota stays taken.
+    #[must_use]
+    pub fn in_place_of(mut self, old: &Self) -> Self {
+        self.seats = Arc::clone(&old.seats);
+        self
+    }
+
+    /// Whether the other one is configured just as this one is.
+    pub fn is_like(&self, other: &Self) -> bool {
+        let public = |app: &Self| (Arc::clone(&app.id), Arc::clone(&app.key));
+        // Secrets are not read, not even here: two that sign alike are one.
+        let signed = |app: &Self| app.sign(b"");
+        public(self) == public(other) && self.policy == other.policy && signed(self) == signed(other)
+    }
+
     /// Takes a connection off the app's quota; none when there is none left.
     pub fn take_seat(&self) -> Option<Seat> {
-        self.seats.take()
+        self.seats.take(self.policy.max_connections)
     }
 
     /// Whether a page of this origin may connect. A client that names no origin is no browser, and may.
@@ -240,6 +255,43 @@ mod tests {
         ] {
             assert_eq!(fits(origin, pattern), expected, "{origin} {pattern}");
         }
+    }
+
+    #[test]
+    fn an_app_is_known_again_by_all_that_is_configured() {
+        let app = |key: &str, secret: &str, policy: Policy| App::new("1", key, Secret::new(secret), policy);
+        let ordinary = app("k", "s", Policy::default());
+        assert!(ordinary.is_like(&app("k", "s", Policy::default())));
+        let closed = Policy {
+            enabled: false,
+            ..Policy::default()
+        };
+        for other in [
+            app("K", "s", Policy::default()),
+            app("k", "S", Policy::default()),
+            app("k", "s", closed),
+        ] {
+            assert!(!ordinary.is_like(&other), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn an_app_in_the_place_of_another_has_its_connections() {
+        let app = |limit: u64| {
+            let max_connections = NonZeroU64::new(limit);
+            let policy = Policy {
+                max_connections,
+                ..Policy::default()
+            };
+            App::new("1", "k", Secret::new("s"), policy)
+        };
+        let old = app(2);
+        let seats = [old.take_seat(), old.take_seat()];
+        let new = app(3).in_place_of(&old);
+        let third = new.take_seat();
+        assert!(third.is_some() && new.take_seat().is_none());
+        drop(seats);
+        assert!(new.take_seat().is_some());
     }
 
     #[test]

@@ -38,8 +38,7 @@ pub(crate) struct State {
     pub(crate) removed: bool,
     /// Whether the app's server was told that the cache is empty, since it last was not.
     pub(crate) missed: bool,
-    /// Whether subscribers are told how many they are everywhere, how many that is, and whether this instance tells the app's server.
-    pub(crate) counts: bool,
+    /// How many subscribers there are everywhere, and whether this instance tells the app's server.
     pub(crate) count: u64,
     pub(crate) count_owned: bool,
     /// When they were told last, and whether it has changed since.
@@ -83,7 +82,6 @@ impl Channel {
                 empty_since_ms: 0,
                 removed: false,
                 missed: false,
-                counts: false,
                 count: 0,
                 count_owned: false,
                 count_told_ms: 0,

@@ -156,7 +156,7 @@ impl Claim {
 }
 
 /// What is known of a connection from its handshake.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Client {
     /// The app it connected to.
     pub app: Arc<App>,

@@ -1,13 +1,12 @@
-//! How many connections there may be at a time: those of one app, or those of the whole instance.
+//! How many connections there are: those of one app, or those of the whole instance.
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// So many places, and how many of them are taken.
-#[derive(Debug)]
+/// How many places are taken. How many there may be is said by whoever takes one, since that may change meanwhile.
+#[derive(Debug, Default)]
 pub struct Seats {
-    limit: Option<NonZeroU64>,
     taken: AtomicU64,
 }
 
@@ -16,17 +15,9 @@ pub struct Seats {
 pub struct Seat(Arc<Seats>);
 
 impl Seats {
-    /// So many; none: no limit.
-    pub fn new(limit: Option<NonZeroU64>) -> Arc<Self> {
-        Arc::new(Self {
-            limit,
-            taken: AtomicU64::new(0),
-        })
-    }
-
-    /// Takes one; none when there is none left.
-    pub fn take(self: &Arc<Self>) -> Option<Seat> {
-        let limit = self.limit.map_or(u64::MAX, NonZeroU64::get);
+    /// Takes one of so many; none when there is none left. Without a limit there always is.
+    pub fn take(self: &Arc<Self>, limit: Option<NonZeroU64>) -> Option<Seat> {
+        let limit = limit.map_or(u64::MAX, NonZeroU64::get);
         let more = |taken: u64| (taken < limit).then_some(taken + 1);
         self.taken
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
@@ -47,18 +38,26 @@ mod tests {
 
     #[test]
     fn a_seat_that_is_given_back_can_be_taken() {
-        let seats = Seats::new(NonZeroU64::new(2));
-        let (first, second) = (seats.take(), seats.take());
-        assert!(first.is_some() && second.is_some() && seats.take().is_none());
+        let (seats, two) = (Arc::<Seats>::default(), NonZeroU64::new(2));
+        let (first, second) = (seats.take(two), seats.take(two));
+        assert!(first.is_some() && second.is_some() && seats.take(two).is_none());
         drop(first);
-        let third = seats.take();
-        assert!(third.is_some() && seats.take().is_none());
+        let third = seats.take(two);
+        assert!(third.is_some() && seats.take(two).is_none());
+    }
+
+    #[test]
+    fn a_limit_that_is_changed_holds_for_whoever_comes() {
+        let (seats, two) = (Arc::<Seats>::default(), NonZeroU64::new(2));
+        let taken = [seats.take(two), seats.take(two)];
+        assert!(taken.iter().all(Option::is_some) && seats.take(NonZeroU64::new(1)).is_none());
+        assert!(seats.take(NonZeroU64::new(3)).is_some());
     }
 
     #[test]
     fn without_a_limit_there_is_always_a_seat() {
-        let seats = Seats::new(None);
-        let taken: Vec<Option<Seat>> = (0..100).map(|_| seats.take()).collect();
+        let seats = Arc::<Seats>::default();
+        let taken: Vec<Option<Seat>> = (0..100).map(|_| seats.take(None)).collect();
         assert!(taken.iter().all(Option::is_some));
     }
 }

@@ -10,6 +10,7 @@ mod handle;
 mod socket;
 
 use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -219,6 +220,17 @@ impl<C> Shard<C> {
     /// What the owner keeps for a socket.
     pub fn owner(&self, slot: usize) -> &C {
         &self.sockets[slot].owner
+    }
+
+    /// What the owner keeps for the sockets at these slots, as far as there are any.
+    pub fn owners(&self, slots: Range<usize>) -> impl Iterator<Item = &C> {
+        let sockets = slots.filter_map(|slot| self.sockets.get(slot));
+        sockets.map(|socket| &socket.owner)
+    }
+
+    /// All slots are below this.
+    pub fn end(&self) -> usize {
+        self.sockets.capacity()
     }
 
     /// A socket's outbox.

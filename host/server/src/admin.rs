@@ -1,7 +1,7 @@
-//! The listener for operators: `GET /metrics`, and the plugins. Loopback by default.
+//! The listener for operators: `GET /metrics`, the plugins and the configuration. Loopback by default.
 //!
-//! `GET /plugins`, `GET /plugins/NAME`, `POST /plugins/reload`, `POST /plugins/NAME/reload`, `POST /plugins/NAME/rollback`,
-//! `GET /adapters`.
+//! `GET /plugins`, `GET /plugins/NAME`, `POST /plugins/reload`, `POST /plugins/NAME/reload`, `POST /plugins/NAME/rollback`;
+//! `GET /adapters`; `GET /config`, `POST /config/reload`.
 //! Answers are JSON. They are for whoever shows the token of the configuration; without one, for this machine alone, and for no page in a
 //! browser. Each change leaves a line in the log.
 
@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 
 use crate::change_adapter;
 use crate::metrics::Metrics;
+use crate::reload::{self, Cause};
 use crate::shared::Shared;
 
 /// What the answers are made of.
@@ -27,24 +28,25 @@ use crate::shared::Shared;
 pub(crate) struct Desk {
     pub(crate) shared: Arc<Shared>,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) token: Option<Arc<Token>>,
 }
 
 /// Serves until the runtime ends.
 pub(crate) async fn serve(listener: TcpListener, desk: Desk) -> std::io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let plugins = Router::new()
+    let guarded = Router::new()
         .route("/plugins", get(list))
         .route("/plugins/{name}", get(show))
         .route("/plugins/reload", post(reload_all))
-        .route("/plugins/{name}/reload", post(reload))
+        .route("/plugins/{name}/reload", post(reload_one))
         .route("/plugins/{name}/rollback", post(roll_back))
         .route("/adapters", get(change_adapter::status))
+        .route("/config", get(configuration))
+        .route("/config/reload", post(reconfigure))
         .layer(middleware::from_fn_with_state(desk.clone(), admit));
     let router = Router::new()
         .route("/metrics", get(metrics))
-        .merge(plugins)
+        .merge(guarded)
         .with_state(desk);
     axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await
 }
@@ -56,7 +58,8 @@ async fn admit(
     request: Request,
     next: Next,
 ) -> Response {
-    match refusal(desk.token.as_deref(), caller, request.headers()) {
+    let refused = refusal(desk.shared.settings().admin_token.as_ref(), caller, request.headers());
+    match refused {
         Some((status, reason)) => (status, Json(json!({ "error": reason }))).into_response(),
         None => next.run(request).await,
     }
@@ -107,7 +110,7 @@ async fn reload_all(State(desk): State<Desk>, ConnectInfo(caller): ConnectInfo<S
     told("reload", caller, "all", &outcomes)
 }
 
-async fn reload(
+async fn reload_one(
     State(desk): State<Desk>,
     ConnectInfo(caller): ConnectInfo<SocketAddr>,
     Path(name): Path<String>,
@@ -123,6 +126,40 @@ async fn roll_back(
 ) -> Response {
     let outcomes = desk.shared.registry.roll_back(name.clone()).await;
     told("rollback", caller, &name, &outcomes)
+}
+
+/// Which configuration is in use, and whether what is written now was refused. None of its values.
+async fn configuration(State(desk): State<Desk>) -> Json<Value> {
+    let reloads = &desk.shared.reloads;
+    let refusal = reloads
+        .refusal()
+        .map(|(at_unix_s, reason)| json!({ "at_unix_s": at_unix_s, "reason": reason }));
+    Json(json!({
+        "generation": reloads.generation(),
+        "file": reloads.file,
+        "since_unix_s": reloads.since_unix_s(),
+        "last_refusal": refusal,
+    }))
+}
+
+/// Reads the configuration again; 409 if it was refused.
+async fn reconfigure(State(desk): State<Desk>, ConnectInfo(caller): ConnectInfo<SocketAddr>) -> Response {
+    let reloads = &desk.shared.reloads;
+    let outcome = reloads.ask(Cause::Operator(caller)).await;
+    tracing::info!(%caller, outcome = outcome.name(), "an operator reloads the configuration");
+    let mut told = json!({ "outcome": outcome.name(), "generation": reloads.generation() });
+    let status = match outcome {
+        reload::Outcome::Applied(changes) => {
+            told["changes"] = json!(changes);
+            StatusCode::OK
+        }
+        reload::Outcome::Unchanged => StatusCode::OK,
+        reload::Outcome::Refused(reason) => {
+            told["reason"] = json!(reason);
+            StatusCode::CONFLICT
+        }
+    };
+    (status, Json(told)).into_response()
 }
 
 /// The line in the log, and the answer: 409 if something was refused.
@@ -155,19 +192,28 @@ fn described(plugin: &PluginReport) -> Value {
     let mut described = json!({
         "name": plugin.name,
         "door": plugin.door,
-        "state": if plugin.live.is_some() { "live" } else { "missing" },
+        "state": plugin.state.word(),
         "last_error": plugin.fault,
     });
     if let Some(version) = &plugin.live {
-        if version.paused {
-            described["state"] = json!("paused");
-        }
+        let us = |of_thousand| {
+            version
+                .times
+                .within(of_thousand)
+                .map(|time| time.as_nanos() as f64 / 1_000.0)
+        };
         described["version"] = json!({
             "digest": version.digest,
+            "version": version.version,
             "generation": version.generation,
+            "grants": version.grants,
             "calls": version.calls,
+            "p50_us": us(500),
+            "p99_us": us(990),
             "traps": version.traps,
             "pauses": version.pauses,
+            "instances": version.instances,
+            "memory_bytes": version.memory_bytes,
             "counters": version.counters,
         });
     }

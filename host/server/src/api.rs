@@ -19,7 +19,7 @@ use axum::routing::{get, post};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use jackfield_hub::doors::{ApiRequest, Claim, Refusal};
-use jackfield_hub::{App, Grant};
+use jackfield_hub::{App, Apps as _, Grant};
 use jackfield_protocol::pusher::api::{ApiError, PublishLimits};
 
 use crate::http::{refuse, refuse_for_now};
@@ -99,15 +99,7 @@ async fn read(shared: &Shared, app: Arc<App>, request: Request, limit: usize) ->
     if announced.is_some_and(|bytes: u64| bytes > limit as u64) {
         return Err(too_large());
     }
-    let prefix = [shared.external_path_prefix.as_str(), &shared.path_prefix];
-    let claim = ApiRequest {
-        app,
-        remote_address: remote_address(&request),
-        line: line(&request, prefix),
-        prefix_length: prefix.map(str::len).iter().sum::<usize>() as u32,
-        headers: seen_headers(shared, request.headers()),
-        body: Bytes::new(),
-    };
+    let claim = claim(shared, app, &request);
     let body = tokio::time::timeout(BODY_WAIT, Limited::<Body>::new(request.into_body(), limit).collect());
     match body.await {
         Ok(Ok(body)) => Ok(ApiRequest {
@@ -120,6 +112,20 @@ async fn read(shared: &Shared, app: Arc<App>, request: Request, limit: usize) ->
             &format!("the body could not be read: {error}"),
         )),
         Err(_) => Err(refuse(StatusCode::REQUEST_TIMEOUT, "the body did not come in time")),
+    }
+}
+
+/// What is known of a request before its body is read.
+fn claim(shared: &Shared, app: Arc<App>, request: &Request) -> ApiRequest {
+    let settings = shared.settings();
+    let prefix = [settings.external_path_prefix.as_str(), &shared.path_prefix];
+    ApiRequest {
+        app,
+        remote_address: remote_address(request),
+        line: line(request, prefix),
+        prefix_length: prefix.map(str::len).iter().sum::<usize>() as u32,
+        headers: seen_headers(shared, request.headers()),
+        body: Bytes::new(),
     }
 }
 

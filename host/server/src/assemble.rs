@@ -6,23 +6,26 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use jackfield_cluster::Setup;
-use jackfield_config::{Config, Token};
+use jackfield_config::{Config, Origin};
 use jackfield_driver::Driver;
 use jackfield_hub::doors::{Reach, WebhookSink};
-use jackfield_hub::{App, Apps, Gate, Hub, Seats, ShardHandle};
+use jackfield_hub::{App, Gate, Hub, ShardHandle};
 use jackfield_protocol::signature::sha256_hex;
 use jackfield_stores::{AppTable, DuplicateApp, NoticeStore};
-use jackfield_wasm::{OpenedAdapter, Registry, Wanted};
+use jackfield_wasm::{OpenedAdapter, Registry};
+use jackfield_watch::watch_file;
 use tokio::runtime::Runtime;
 use tokio::sync::{Notify, mpsc};
 
 use crate::admin::Desk;
 use crate::change_adapter::bus;
 use crate::metrics::Metrics;
-use crate::proxies::Proxies;
+use crate::reload::{Cause, Reloads};
+use crate::settings::{Settings, wanted};
 use crate::shared::{Counts, Shared};
-use crate::{acceptor, admin, event_loop, webhooks};
+use crate::{acceptor, admin, event_loop, reload, webhooks};
 
 /// A running server.
 pub struct Server {
@@ -52,11 +55,12 @@ pub enum StartError {
     Apps(#[from] DuplicateApp),
 }
 
-/// Makes a server and starts it. `background` runs what is not on an event loop.
+/// Makes a server and starts it. `origin` is where the configuration was read, and will be again; `background` runs what is not on an
+/// event loop.
 ///
 /// # Errors
 /// [`StartError`]. A plugin that is missing or wrong is no error: its door is closed and says so.
-pub fn assemble(config: Config, background: &Runtime) -> Result<Server, StartError> {
+pub fn assemble(mut config: Config, origin: Origin, background: &Runtime) -> Result<Server, StartError> {
     let listener = listen(config.listen)?;
     let metrics_listener = config.metrics.map(listen).transpose()?;
     let address = listener
@@ -65,9 +69,10 @@ pub fn assemble(config: Config, background: &Runtime) -> Result<Server, StartErr
 
     let (wanted, shards) = (wanted(&config), config.shards);
     let digest = digest(&config.apps);
-    let apps: Arc<dyn Apps> = Arc::new(AppTable::new(config.apps)?);
-    let (registry, adapter) =
-        Registry::load(&wanted, Arc::clone(&apps), background.handle().clone()).map_err(StartError::Plugins)?;
+    let settings = Settings::of(&mut config);
+    let apps = Arc::new(AppTable::new(config.apps)?);
+    let registry = Registry::load(&wanted, Arc::clone(&apps) as _, background.handle().clone());
+    let (registry, adapter) = registry.map_err(StartError::Plugins)?;
     let gate = Gate::new(registry.authorizer(), registry.limiter());
     let notices = Arc::new(NoticeStore::default());
     let (handles, wakes): (Vec<ShardHandle>, Vec<Arc<Notify>>) = (0..shards).map(|_| event_loop::handle()).unzip();
@@ -77,12 +82,13 @@ pub fn assemble(config: Config, background: &Runtime) -> Result<Server, StartErr
         handles,
         Arc::clone(&driver) as _,
         Arc::clone(&notices) as _,
-        Arc::clone(&apps),
+        Arc::clone(&apps) as _,
         config.node.clone(),
     );
     hub.drive();
     wake(&driver, &hub, background);
     let sink = registry.webhook_sink();
+    let (reloads, orders) = Reloads::new(origin.overrides.file.clone());
     let shared = Arc::new(Shared {
         apps,
         gate,
@@ -90,18 +96,11 @@ pub fn assemble(config: Config, background: &Runtime) -> Result<Server, StartErr
         cluster: driver,
         registry,
         notices,
-        batching: config.batching,
-        private_webhooks: config.private_webhooks,
+        settings: ArcSwap::from_pointee(settings),
+        reloads,
         node: config.node,
         path_prefix: config.path_prefix,
-        external_path_prefix: config.external_path_prefix,
-        proxies: Proxies::new(config.trusted_proxies),
-        seats: Seats::new(config.max_connections),
-        seen_headers: config.seen_headers,
-        activity_timeout: config.activity_timeout,
-        max_message_bytes: config.max_message_bytes,
-        connect_rule: config.connect_rule,
-        shutdown_grace: config.shutdown_grace,
+        seats: Arc::default(),
         development: config.development,
         started: Instant::now(),
         draining: AtomicBool::new(false),
@@ -109,12 +108,10 @@ pub fn assemble(config: Config, background: &Runtime) -> Result<Server, StartErr
         api_requests: AtomicU64::new(0),
         webhooks_given_up: Arc::default(),
     });
-    start_background(
-        &shared,
-        metrics_listener.map(|listener| (listener, config.admin_token)),
-        sink,
-        background,
-    );
+    start_background(&shared, metrics_listener, sink, background);
+    let reloading = reload::run(Arc::clone(&shared), origin, config.written, orders);
+    background.handle().spawn(reloading);
+    watch_configuration(&shared)?;
     let threads = start_threads(&shared, listener, wakes).map_err(StartError::Thread)?;
     Ok(Server {
         shared,
@@ -141,6 +138,11 @@ impl Server {
         self.leave();
     }
 
+    /// Reads the configuration again, and takes it if it is good: somebody has sent a signal.
+    pub fn reload(&self) {
+        self.shared.reloads.order(Cause::Signal);
+    }
+
     /// Another instance uses this one's name: why this one must not run. Waits until that is so.
     pub async fn refused(&self) -> String {
         loop {
@@ -165,7 +167,7 @@ impl Server {
 }
 
 /// Tells other app tables from this one, by what is public in it: ids and keys.
-fn digest(apps: &[App]) -> u64 {
+pub(crate) fn digest(apps: &[App]) -> u64 {
     let mut lines: Vec<String> = apps.iter().map(|app| format!("{} {}\n", app.id, app.key)).collect();
     lines.sort_unstable();
     let hex = sha256_hex(lines.concat().as_bytes());
@@ -214,36 +216,23 @@ fn wake(driver: &Arc<Driver>, hub: &Arc<Hub>, background: &Runtime) {
     });
 }
 
-fn wanted(config: &Config) -> Wanted {
-    Wanted {
-        folder: config.plugins.clone(),
-        adapter: config.doors.adapter.clone(),
-        auth: config.doors.auth.clone(),
-        rate_limit: config.doors.rate_limit.clone(),
-        webhook: config.doors.webhook.clone(),
-        configs: config.doors.configs.clone(),
-        node: config.node.clone(),
-    }
-}
-
 fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     acceptor::bind(address).map_err(|error| StartError::Listen(address, error))
 }
 
 fn start_background(
     shared: &Arc<Shared>,
-    metrics: Option<(TcpListener, Option<Token>)>,
+    metrics: Option<TcpListener>,
     sink: Arc<dyn WebhookSink>,
     background: &Runtime,
 ) {
     background
         .handle()
         .spawn(webhooks::run(Arc::clone(shared), Arc::clone(&shared.notices), sink));
-    if let Some((listener, token)) = metrics {
+    if let Some(listener) = metrics {
         let desk = Desk {
             shared: Arc::clone(shared),
             metrics: Arc::new(Metrics::new(Arc::clone(shared))),
-            token: token.map(Arc::new),
         };
         background.handle().spawn(async move {
             if let Err(error) = admin::serve(listener, desk).await {
@@ -251,6 +240,20 @@ fn start_background(
             }
         });
     }
+}
+
+/// A file that has changed is read again.
+fn watch_configuration(shared: &Arc<Shared>) -> Result<(), StartError> {
+    let Some(file) = shared.reloads.file.clone() else {
+        return Ok(());
+    };
+    let told = Arc::downgrade(shared);
+    let told = move || {
+        let Some(shared) = told.upgrade() else { return false };
+        shared.reloads.order(Cause::File);
+        true
+    };
+    watch_file(file, told).map_err(StartError::Thread)
 }
 
 fn start_threads(

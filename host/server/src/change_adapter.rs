@@ -29,6 +29,7 @@ pub(crate) async fn prepare(shared: &Shared, doors: &Doors) -> Result<Option<Arc
     if let Some(bus) = shared.cluster.attached(&settings) {
         return Ok(Some(bus));
     }
+    shared.cluster.room().map_err(|error| error.to_string())?;
     let opened = shared.registry.open_adapter(&doors.adapter, &doors.configs).await?;
     Ok(Some(Arc::new(bus(opened))))
 }

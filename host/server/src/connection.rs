@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use jackfield_hub::cluster::Signed;
 use jackfield_hub::doors::Client;
-use jackfield_hub::{Joined, Late, Place, Seat, Topic};
+use jackfield_hub::{Apps as _, Joined, Late, Place, Seat, Topic};
 use jackfield_protocol::close::Close;
 use jackfield_protocol::names::{ChannelName, SocketId};
 use jackfield_protocol::pusher::frames;
@@ -28,7 +28,8 @@ use conversation::Conversation;
 /// One client, as its event loop keeps it.
 pub(crate) struct Connection {
     pub(crate) socket: Socket,
-    client: Arc<Client>,
+    /// Another one when its app has changed.
+    client: RefCell<Arc<Client>>,
     /// A part of what this instance and the app may have.
     _seats: [Seat; 2],
     session: RefCell<Session>,
@@ -68,7 +69,7 @@ impl Connection {
         let settings = settings(&event_loop, &client, socket_id);
         let connection = Rc::new(Self {
             socket,
-            client,
+            client: RefCell::new(client),
             _seats: seats,
             session: RefCell::new(Session::new(settings, Instant::now())),
             place: OnceCell::new(),
@@ -79,6 +80,8 @@ impl Connection {
         });
         let place = event_loop.shard().add(socket_id, Rc::clone(&connection));
         connection.place.get_or_init(|| place);
+        // Its app may have changed between the handshake and now.
+        connection.follow(&event_loop);
         let counts = event_loop.counts();
         add(&counts.connected, 1);
         add(&counts.connections, 1);
@@ -89,6 +92,34 @@ impl Connection {
         event_loop.shard().remove(place.slot, event_loop.shared.now_ms());
         counts.connections.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
         add(&counts.disconnected, 1);
+    }
+
+    /// Goes on by what the configuration says of its app now, or ends.
+    pub(crate) fn follow(&self, event_loop: &EventLoop) {
+        let old = self.client();
+        let close = match event_loop.shared.apps.by_id(&old.app.id) {
+            None => Close::AppUnknown,
+            Some(app) if !app.policy.enabled => Close::AppDisabled,
+            Some(app) if Arc::ptr_eq(&app, &old.app) => return,
+            Some(app) => {
+                let (features, limits) = (app.policy.features, app.policy.limits);
+                self.session.borrow_mut().adopt(features, limits);
+                let changed = Client { app, ..(*old).clone() };
+                self.client.replace(Arc::new(changed));
+                return;
+            }
+        };
+        self.say(event_loop, &frames::error(close.reason(), Some(close.code())));
+        self.close(event_loop, close);
+    }
+
+    /// Whose connection it is.
+    fn client(&self) -> Arc<Client> {
+        Arc::clone(&self.client.borrow())
+    }
+
+    fn topic(&self, channel: &ChannelName) -> Topic {
+        Topic::new(&self.client.borrow().app.id, channel)
     }
 
     /// Where the connection is kept.
@@ -162,7 +193,7 @@ impl Connection {
     /// A user of this connection's app.
     pub(super) fn signed(&self, user: &str) -> Signed {
         Signed {
-            app: Arc::clone(&self.client.app.id),
+            app: Arc::clone(&self.client.borrow().app.id),
             user: user.into(),
         }
     }
@@ -203,7 +234,7 @@ impl Connection {
             let Permitted::Channel(channel) = permitted else {
                 return self.close(event_loop, Close::Unauthorized);
             };
-            let topic = Topic::new(&self.client.app.id, &channel);
+            let topic = self.topic(&channel);
             event_loop
                 .shard()
                 .unsubscribe(self.slot(), &topic, event_loop.shared.now_ms());
@@ -238,7 +269,7 @@ pub(crate) struct Arrival {
 fn settings(event_loop: &EventLoop, client: &Client, socket_id: SocketId) -> Settings {
     let policy = &client.app.policy;
     Settings {
-        activity_timeout: event_loop.shared.activity_timeout,
+        activity_timeout: event_loop.shared.settings().activity_timeout,
         user_authentication_timeout: policy.user_authentication_timeout,
         features: policy.features,
         limits: policy.limits,

@@ -14,7 +14,7 @@ use axum::response::{Html, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
 use jackfield_config::DEVELOPMENT_APP;
-use jackfield_hub::App;
+use jackfield_hub::{App, Apps as _};
 use jackfield_protocol::signature;
 use serde::Deserialize;
 use serde_json::json;

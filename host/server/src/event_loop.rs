@@ -67,6 +67,7 @@ pub(crate) fn run(
     let tasks = LocalSet::new();
     tasks.spawn_local(Rc::clone(&event_loop).write());
     tasks.spawn_local(Rc::clone(&event_loop).tick());
+    tasks.spawn_local(Rc::clone(&event_loop).follow());
     runtime.block_on(tasks.run_until(async {
         while let Some((stream, peer)) = accepted.recv().await {
             event_loop.admit(stream, peer);
@@ -182,11 +183,27 @@ impl EventLoop {
         }
     }
 
+    /// Has the connections follow when the configuration has changed, in slices: a large app that is gone must not hold up the
+    /// others.
+    async fn follow(self: Rc<Self>) {
+        let mut changes = self.shared.reloads.changes();
+        while changes.changed().await.is_ok() {
+            let mut first = 0;
+            while first < self.shard.borrow().end() {
+                let slots = first..first + SLICE;
+                let connections: Vec<Rc<Connection>> = self.shard.borrow().owners(slots).cloned().collect();
+                connections.iter().for_each(|connection| connection.follow(&self));
+                first += SLICE;
+                yield_now().await;
+            }
+        }
+    }
+
     /// Closes all sockets with 4200, spread evenly over the grace period, and waits until they are gone. Clients come back
     /// at once, and at one instance fewer they should not all come in the same moment. Each socket has its own time limit
     /// for its farewell.
     async fn drain(&self) {
-        let at_once = closed_at_once(self.shard.borrow().len(), self.shared.shutdown_grace);
+        let at_once = closed_at_once(self.shard.borrow().len(), self.shared.settings().shutdown_grace);
         // Looked at anew in every step: a handshake that was under way when the drain began comes in late.
         while !self.shard.borrow().is_empty() {
             let slots: Vec<usize> = self.shard.borrow().open_slots().take(at_once).collect();

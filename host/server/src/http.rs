@@ -48,7 +48,7 @@ pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Share
     }
     let routes = ROUTER.with(|routes| routes.get_or_init(|| router(Arc::clone(&shared))).clone());
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
-        let caller = shared.proxies.caller(peer.ip(), request.headers());
+        let caller = shared.settings().proxies.caller(peer.ip(), request.headers());
         request.extensions_mut().insert(caller);
         let mut routes = routes.clone();
         async move { Ok::<_, Infallible>(routes.call(request).await.unwrap_or_else(|never| match never {})) }

@@ -1,15 +1,17 @@
-//! The command line: `jackfield serve`, `jackfield publish` and `jackfield plugins`.
+//! The command line: `jackfield serve`, `jackfield publish`, `jackfield plugins` and `jackfield reload`.
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use jackfield::plugins_command::{PluginsArgs, plugins};
 use jackfield::publish_command::{PublishArgs, publish};
+use jackfield::reload_command::{ReloadArgs, reload};
 use jackfield::{Server, assemble};
-use jackfield_config::{self as config, Config, Overrides};
+use jackfield_config::{self as config, Origin, Overrides};
 use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 /// A realtime server that is patched while it runs.
@@ -22,12 +24,14 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Runs the server until SIGTERM or SIGINT.
+    /// Runs the server until SIGTERM or SIGINT. SIGHUP has it read its configuration again.
     Serve(ServeArgs),
     /// Publishes one event through the HTTP API.
     Publish(PublishArgs),
     /// Shows the plugins of a running server, loads them anew, and brings back the version before.
     Plugins(PluginsArgs),
+    /// Has a running server read its configuration again.
+    Reload(ReloadArgs),
 }
 
 #[derive(Args)]
@@ -58,6 +62,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve(args),
         Command::Publish(args) => ask(publish(args)),
         Command::Plugins(args) => ask(plugins(args)),
+        Command::Reload(args) => ask(reload(args)),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -75,15 +80,24 @@ fn serve(args: ServeArgs) -> anyhow::Result<()> {
         plugins: args.plugins,
         development: args.dev,
     };
-    let config = Config::load(overrides, environment)?;
+    let origin = Origin {
+        overrides,
+        lookup: environment,
+    };
     let background = background()?;
+    // From here on it ends nothing, however early it comes.
+    let hangup = {
+        let _runtime = background.enter();
+        signal(SignalKind::hangup())?
+    };
+    let config = origin.read()?;
     let development = config.development;
     let (node, driver, because) = (
         config.node.clone(),
         config.doors.adapter.clone(),
         config.doors.adapter_because,
     );
-    let server = assemble(config, &background)?;
+    let server = assemble(config, origin, &background)?;
     tracing::info!(address = %server.address, node, adapter = driver, because, "Jackfield {} is up", env!("CARGO_PKG_VERSION"));
     for reason in server.unready() {
         tracing::warn!("not ready: {reason}");
@@ -95,6 +109,7 @@ fn serve(args: ServeArgs) -> anyhow::Result<()> {
         tokio::select! {
             told = told_to_stop() => told.map(|()| None),
             reason = server.refused() => Ok(Some(reason)),
+            never = reload_on(hangup, &server) => match never {},
         }
     })?;
     server.stop();
@@ -124,6 +139,13 @@ async fn told_to_stop() -> std::io::Result<()> {
         _ = interrupt.recv() => {}
     }
     Ok(())
+}
+
+async fn reload_on(mut hangup: Signal, server: &Server) -> Infallible {
+    loop {
+        hangup.recv().await;
+        server.reload();
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place where the environment is read")]

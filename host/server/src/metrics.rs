@@ -5,17 +5,19 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use jackfield_cluster::Stats;
-use jackfield_wasm::{PluginReport, VersionReport};
+use jackfield_wasm::{CallTimes, PluginReport, VersionReport};
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _, text};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _, MetricEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+use crate::reload::Reloads;
 use crate::shared::{Counts, Shared};
 
 /// All metrics of this instance.
@@ -114,6 +116,7 @@ impl Collector for Reader {
             "Webhooks that came to nothing in the end",
             shared.webhooks_given_up.load(Ordering::Relaxed),
         )?;
+        configuration(&mut encoder, &shared.reloads)?;
         plugins(&mut encoder, &shared.registry.plugins())
     }
 }
@@ -211,6 +214,17 @@ fn cluster_received(encoder: &mut DescriptorEncoder<'_>, plugins: &[PluginReport
     Ok(())
 }
 
+fn configuration(encoder: &mut DescriptorEncoder<'_>, reloads: &Reloads) -> fmt::Result {
+    let help = "Which configuration is in use, counted from the start";
+    gauge(encoder, "config_generation", help, reloads.generation())?;
+    let help = "Times that the configuration was read again, by what came of it";
+    let mut family = encoder.encode_descriptor("config_reloads", help, None, MetricType::Counter)?;
+    for (outcome, count) in reloads.counts() {
+        ConstCounter::new(count).encode(family.encode_family(&[("outcome", outcome)])?)?;
+    }
+    Ok(())
+}
+
 fn plugins(encoder: &mut DescriptorEncoder<'_>, plugins: &[PluginReport]) -> fmt::Result {
     let versions = || {
         plugins
@@ -248,6 +262,18 @@ fn plugins(encoder: &mut DescriptorEncoder<'_>, plugins: &[PluginReport]) -> fmt
         let labels = [("plugin", plugin.name.as_str()), ("door", plugin.door)];
         ConstGauge::new(version.generation as i64).encode(generation.encode_family(&labels)?)?;
     }
+    let help = "What the linear memories of a plugin's instances hold";
+    let mut memory = encoder.encode_descriptor("plugin_memory_bytes", help, None, MetricType::Gauge)?;
+    for (plugin, version) in versions() {
+        let labels = [("plugin", plugin.name.as_str()), ("door", plugin.door)];
+        ConstGauge::new(version.memory_bytes).encode(memory.encode_family(&labels)?)?;
+    }
+    let help = "How long guest calls took, of those that were timed: all at first, later one of 16";
+    let mut times = encoder.encode_descriptor("plugin_call_seconds", help, None, MetricType::Histogram)?;
+    for (plugin, version) in versions() {
+        let labels = [("plugin", plugin.name.as_str()), ("door", plugin.door)];
+        call_seconds(times.encode_family(&labels)?, &version.times)?;
+    }
     let help = "Counters of plugins' own";
     let mut encoder = encoder.encode_descriptor("plugin_counter", help, None, MetricType::Counter)?;
     for (plugin, version) in versions() {
@@ -257,6 +283,19 @@ fn plugins(encoder: &mut DescriptorEncoder<'_>, plugins: &[PluginReport]) -> fmt
         }
     }
     Ok(())
+}
+
+/// In steps of four, from half a microsecond to half a minute.
+fn call_seconds(mut encoder: MetricEncoder<'_>, times: &CallTimes) -> fmt::Result {
+    let (mut buckets, mut told) = (Vec::new(), 0);
+    for power in (9..=35).step_by(2) {
+        let below = times.below(power);
+        buckets.push((Duration::from_nanos(1 << power).as_secs_f64(), below - told));
+        told = below;
+    }
+    let count = times.count();
+    buckets.push((f64::INFINITY, count - told));
+    encoder.encode_histogram::<NoLabelSet>(times.sum().as_secs_f64(), count, &buckets, None)
 }
 
 fn sum(shared: &Shared, of: Of) -> u64 {

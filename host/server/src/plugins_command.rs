@@ -1,25 +1,17 @@
 //! `jackfield plugins`: what stands at the doors of a running server, and a hand on it.
 
-use std::time::Duration;
-
 use clap::{Args, Subcommand};
-use jackfield_links::http::{HttpClient, Places, Request};
 use serde_json::Value;
+
+use crate::operator_command::{DeskArgs, succeeded};
 
 /// What to do, and where.
 #[derive(Args, Debug)]
 pub struct PluginsArgs {
     #[command(subcommand)]
     action: Option<Action>,
-    /// The port of the metrics.
-    #[arg(long, global = true, default_value_t = 9601)]
-    port: u16,
-    /// The machine.
-    #[arg(long, global = true, default_value = "127.0.0.1")]
-    host: String,
-    /// `admin.token` of the configuration, if there is one.
-    #[arg(long, global = true, env = "JACKFIELD_ADMIN_TOKEN", hide_env_values = true)]
-    token: Option<String>,
+    #[command(flatten)]
+    desk: DeskArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -49,26 +41,9 @@ pub async fn plugins(args: PluginsArgs) -> anyhow::Result<()> {
         Action::Rollback { name } => ("POST", format!("/plugins/{name}/rollback")),
         Action::SwapStatus => ("GET", "/adapters".to_owned()),
     };
-    let client = HttpClient::new(Places::anywhere(true), PATIENCE).map_err(anyhow::Error::msg)?;
-    let authorization = args
-        .token
-        .iter()
-        .map(|token| ("authorization".to_owned(), format!("Bearer {token}")));
-    let request = Request {
-        method: method.to_owned(),
-        url: format!("http://{}:{}{path}", args.host, args.port),
-        headers: authorization.collect(),
-        body: Vec::new(),
-    };
-    let response = client.send(request).await?;
-    let answer: Value = serde_json::from_slice(&response.body)?;
+    let (status, answer) = args.desk.ask(method, &path).await?;
     print(&answer);
-    anyhow::ensure!(
-        (200..300).contains(&response.status),
-        "the server answered {}",
-        response.status
-    );
-    Ok(())
+    succeeded(status)
 }
 
 #[expect(clippy::print_stdout, reason = "what the operator has asked for")]
@@ -117,12 +92,9 @@ fn line(plugin: &Value) -> String {
     let (generation, calls, traps) = (&version["generation"], &version["calls"], &version["traps"]);
     let fault = plugin["last_error"].as_str().map(|fault| format!("  {fault}"));
     format!(
-        "{name:24} {:10} {:8} {digest:12} generation {generation} calls {calls} traps {traps}{}",
+        "{name:24} {:10} {:11} {digest:12} generation {generation} calls {calls} traps {traps}{}",
         text(&plugin["door"]),
         text(&plugin["state"]),
         fault.unwrap_or_default()
     )
 }
-
-/// A component that compiles for long is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);

@@ -2,45 +2,35 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::proxies::Proxies;
-use jackfield_config::Batching;
+use arc_swap::{ArcSwap, Guard};
 use jackfield_driver::Driver;
-use jackfield_hub::doors::{Reach, Rule};
-use jackfield_hub::{Apps, Gate, Hub, Seats};
-use jackfield_stores::NoticeStore;
+use jackfield_hub::doors::Reach;
+use jackfield_hub::{Gate, Hub, Seats};
+use jackfield_stores::{AppTable, NoticeStore};
 use jackfield_wasm::Registry;
+
+use crate::reload::Reloads;
+use crate::settings::Settings;
 
 /// Shared by all threads.
 pub(crate) struct Shared {
-    pub(crate) apps: Arc<dyn Apps>,
+    pub(crate) apps: Arc<AppTable>,
     pub(crate) gate: Gate,
     pub(crate) hub: Arc<Hub>,
     pub(crate) cluster: Arc<Driver>,
     pub(crate) registry: Registry,
     pub(crate) notices: Arc<NoticeStore>,
-    pub(crate) batching: Batching,
-    /// Whether webhooks may go to addresses that are not public.
-    pub(crate) private_webhooks: bool,
+    /// What may change while the program runs.
+    pub(crate) settings: ArcSwap<Settings>,
+    pub(crate) reloads: Reloads,
     /// This instance's name.
     pub(crate) node: String,
     /// What stands in front of every path: empty, or `/a/b`.
     pub(crate) path_prefix: String,
-    /// What a proxy has taken away in front of that.
-    pub(crate) external_path_prefix: String,
-    pub(crate) proxies: Proxies,
     /// For the connections of all apps.
     pub(crate) seats: Arc<Seats>,
-    /// Headers that auth plugins see, in lower case.
-    pub(crate) seen_headers: Vec<String>,
-    pub(crate) activity_timeout: Duration,
-    /// The largest message of a client.
-    pub(crate) max_message_bytes: usize,
-    /// How many connections one address may open; none: no limit.
-    pub(crate) connect_rule: Option<Rule>,
-    /// Over which time connections are closed when the program ends.
-    pub(crate) shutdown_grace: Duration,
     pub(crate) development: bool,
     pub(crate) started: Instant,
     /// Set when the program is about to end: nothing new is taken in.
@@ -67,6 +57,11 @@ pub(crate) struct Counts {
 }
 
 impl Shared {
+    /// What of the configuration may change. Held for as long as it takes to look something up.
+    pub(crate) fn settings(&self) -> Guard<Arc<Settings>> {
+        self.settings.load()
+    }
+
     /// Milliseconds since the start, the hub's time.
     pub(crate) fn now_ms(&self) -> u64 {
         self.started.elapsed().as_millis() as u64

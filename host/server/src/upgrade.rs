@@ -12,7 +12,7 @@ use bytes::Bytes;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use jackfield_hub::doors::Client;
-use jackfield_hub::{App, Outbox, OutboxLimits, Seat};
+use jackfield_hub::{App, Apps as _, Outbox, OutboxLimits, Seat};
 use jackfield_protocol::close::Close;
 use jackfield_protocol::names::SocketId;
 use jackfield_protocol::pusher::{frames, handshake};
@@ -112,7 +112,7 @@ fn arrive(shared: &Shared, key: &str, request: &Request) -> Result<Arrival, (Clo
 /// A place among the connections of this instance, and one among the app's.
 fn seats(shared: &Shared, app: &App) -> Result<[Seat; 2], (Close, String)> {
     let full = |close, who| (close, format!("{who} has as many connections as it may have"));
-    let seat = shared.seats.take();
+    let seat = shared.seats.take(shared.settings().max_connections);
     let seat = seat.ok_or_else(|| full(Close::OverCapacity, "this instance"))?;
     let of_app = app.take_seat();
     let of_app = of_app.ok_or_else(|| full(Close::OverQuota, "this app"))?;
@@ -208,7 +208,7 @@ pub(crate) fn remote_address(request: &Request) -> String {
 /// The headers that the operator lets auth plugins see.
 pub(crate) fn seen_headers(shared: &Shared, headers: &HeaderMap) -> Vec<(String, String)> {
     let value = |name: &String| Some((name.clone(), headers.get(name)?.to_str().ok()?.to_owned()));
-    shared.seen_headers.iter().filter_map(value).collect()
+    shared.settings().seen_headers.iter().filter_map(value).collect()
 }
 
 /// From the system's random source: who could guess another's socket id could have its own signature used for it.

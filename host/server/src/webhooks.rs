@@ -10,8 +10,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use jackfield_hub::App;
+use jackfield_config::Batching;
 use jackfield_hub::doors::{Notice, WebhookCall, WebhookSink};
+use jackfield_hub::{App, Apps};
 use jackfield_links::http::{Address, HttpClient, HttpError, MAX_BODY_BYTES, Places, Request};
 use jackfield_stores::NoticeStore;
 use tokio::sync::Semaphore;
@@ -22,17 +23,20 @@ use patience::{Clock, Patience, RealClock};
 
 /// Sends webhooks until the runtime ends.
 pub(crate) async fn run(shared: Arc<Shared>, queue: Arc<NoticeStore>, sink: Arc<dyn WebhookSink>) {
-    let sender = match Sender::new(
-        shared.private_webhooks,
-        RealClock,
-        Arc::clone(&shared.webhooks_given_up),
-    ) {
-        Ok(sender) => Arc::new(sender),
+    let world = Arc::clone(&shared);
+    let outlets = match Outlets::new(move || world.settings().private_webhooks) {
+        Ok(outlets) => outlets,
         Err(error) => return tracing::error!(%error, "webhooks cannot be sent: the HTTP client does not start"),
     };
+    let (apps, given_up) = (Arc::clone(&shared.apps) as _, Arc::clone(&shared.webhooks_given_up));
+    let sender = Arc::new(Sender::new(outlets, apps, RealClock, given_up));
     let mut sending = JoinSet::new();
     loop {
-        let notices = queue.take(shared.batching.size, shared.batching.pause).await;
+        let batching = || {
+            let Batching { size, pause } = shared.settings().batching;
+            (size, pause)
+        };
+        let notices = queue.take(batching).await;
         let Some(app) = shared.apps.by_id(&notices[0].app) else {
             continue;
         };
@@ -67,12 +71,21 @@ fn portions(notices: Vec<Notice>) -> Vec<Vec<Notice>> {
 
 /// Sends requests, a bounded number at a time.
 struct Sender<C> {
-    client: HttpClient,
+    outlets: Outlets,
+    /// Webhooks are signed when they are sent, with the secret that holds then.
+    apps: Arc<dyn Apps>,
     /// Held for an attempt, not for the pauses between: receivers that are away must not keep others waiting.
     room: Semaphore,
     clock: C,
     /// Requests, and portions that no plugin could word, that came to nothing in the end.
     given_up: Arc<AtomicU64>,
+}
+
+/// The clients for public addresses alone and for any, and which of them is to be used now.
+struct Outlets {
+    public: HttpClient,
+    anywhere: HttpClient,
+    private: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
 /// An attempt came to nothing.
@@ -83,13 +96,14 @@ struct Failure {
 }
 
 impl<C: Clock> Sender<C> {
-    fn new(private: bool, clock: C, given_up: Arc<AtomicU64>) -> Result<Self, String> {
-        Ok(Self {
-            client: HttpClient::new(Places::anywhere(private), ATTEMPT)?,
+    fn new(outlets: Outlets, apps: Arc<dyn Apps>, clock: C, given_up: Arc<AtomicU64>) -> Self {
+        Self {
+            outlets,
+            apps,
             room: Semaphore::new(IN_FLIGHT),
             clock,
             given_up,
-        })
+        }
     }
 
     /// Tells an app's receivers, each as long as it takes.
@@ -134,6 +148,10 @@ impl<C: Clock> Sender<C> {
     }
 
     async fn attempt(&self, app: &App, call: &WebhookCall) -> Result<(), Failure> {
+        let Some(app) = self.apps.by_id(&app.id) else {
+            let why = "the app is gone".to_owned();
+            return Err(Failure { why, lasts: true });
+        };
         let mut headers = call.headers.clone();
         if let Some(name) = &call.signature_header {
             headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
@@ -146,7 +164,7 @@ impl<C: Clock> Sender<C> {
             body: call.body.clone(),
         };
         let _room = self.room.acquire().await.expect("nobody closes it");
-        match self.client.send(request).await {
+        match self.outlets.now().send(request).await {
             Ok(response) if (200..300).contains(&response.status) => Ok(()),
             Ok(response) => Err(Failure {
                 why: format!("answered {}", response.status),
@@ -154,6 +172,20 @@ impl<C: Clock> Sender<C> {
             }),
             Err(error) => Err(failure(error, call)),
         }
+    }
+}
+
+impl Outlets {
+    fn new(private: impl Fn() -> bool + Send + Sync + 'static) -> Result<Self, String> {
+        Ok(Self {
+            public: HttpClient::new(Places::anywhere(false), ATTEMPT)?,
+            anywhere: HttpClient::new(Places::anywhere(true), ATTEMPT)?,
+            private: Box::new(private),
+        })
+    }
+
+    fn now(&self) -> &HttpClient {
+        if (self.private)() { &self.anywhere } else { &self.public }
     }
 }
 

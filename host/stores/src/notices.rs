@@ -21,9 +21,11 @@ pub struct NoticeStore {
 }
 
 impl NoticeStore {
-    /// Waits for notices and takes those of one app, at most `most`, as soon as the oldest has waited for `pause`.
-    pub async fn take(&self, most: usize, pause: Duration) -> Vec<Notice> {
+    /// Waits for notices and takes those of one app: as many at most, and as soon as the oldest has waited for as long, as `batching`
+    /// says when it is looked at.
+    pub async fn take(&self, batching: impl Fn() -> (usize, Duration)) -> Vec<Notice> {
         loop {
+            let (most, pause) = batching();
             let oldest = self.waiting.lock().front().map(|(arrival, _)| *arrival);
             match oldest {
                 Some(arrival) if arrival.elapsed() >= pause => return self.take_batch(most),
@@ -111,7 +113,7 @@ mod tests {
         let pause = Duration::from_millis(50);
         store.offer(notice("1", 0));
         let start = Instant::now();
-        let (batch, ()) = tokio::join!(store.take(10, pause), async { store.offer(notice("1", 1)) });
+        let (batch, ()) = tokio::join!(store.take(|| (10, pause)), async { store.offer(notice("1", 1)) });
         assert_eq!((batch.len(), start.elapsed() >= pause), (2, true));
     }
 

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use jackfield_files::cleaned;
 use jackfield_hub::doors::{Answer, Authorizer, Claim, DoorError, NamedMember, Permission, Refusal, Verdict};
 use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre};
@@ -12,7 +13,7 @@ use wasmtime::component::{Instance, InstancePre};
 use crate::bindings::hot::exports::jackfield::auth::{api_request, client_event, connect, signin, subscribe};
 use crate::bindings::hot::jackfield::auth::claims;
 use crate::context::Context;
-use crate::imports::cleaned;
+use crate::doors::Doors;
 use crate::io;
 use crate::lend;
 use crate::linkers::{Mode, interface};
@@ -30,15 +31,18 @@ pub(crate) struct Auth {
     api_request: Option<api_request::Guest>,
 }
 
+/// The door.
+pub(crate) struct AuthDoor(pub(crate) Arc<Doors>);
+
 /// The chain, in order.
 #[derive(Clone)]
 pub(crate) struct AuthChain {
     pub(crate) slots: Arc<[Arc<Slot<Auth>>]>,
 }
 
-impl Authorizer for AuthChain {
+impl Authorizer for AuthDoor {
     fn check(&self, claim: &Claim) -> Answer<Result<Verdict, DoorError>> {
-        self.ask_from(0, claim)
+        self.0.auth.load().ask_from(0, claim)
     }
 }
 

@@ -10,18 +10,20 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use jackfield_compiled::Compiler;
+use jackfield_files::Limits;
 use jackfield_hub::Apps;
 use jackfield_hub::doors::{Claim, Client};
+use jackfield_vitals::{Breaker, Figures};
 use parking_lot::Mutex;
 use rustix::time::{ClockId, clock_gettime};
 use wasmtime::{ResourceLimiter, Store, StoreLimits, StoreLimitsBuilder, UpdateDeadline};
 
 use crate::asker::Asker;
-use crate::breaker::Breaker;
 use crate::engine::Pulse;
 use crate::http::Requests;
-use crate::limits::Limits;
 use crate::links::Links;
+use crate::operator::HostGrant;
 use crate::wasi::Lines;
 
 /// What all plugins share of the host.
@@ -29,6 +31,8 @@ pub(crate) struct HostSide {
     /// Answers `sign.verify`; secrets stay behind it.
     pub(crate) apps: Arc<dyn Apps>,
     pub(crate) pulse: Arc<Pulse>,
+    /// From a plugin's bytes to code.
+    pub(crate) compiler: Compiler,
     /// The zero of `clock.monotonic-us`.
     pub(crate) started: Instant,
     /// Where plugins that wait run.
@@ -47,8 +51,11 @@ pub(crate) struct Identity {
     pub(crate) breaker: Breaker,
     /// Why it cannot do its work after all, found when it was put to it.
     pub(crate) unfit: OnceLock<String>,
-    pub(crate) calls: AtomicU64,
-    pub(crate) traps: AtomicU64,
+    /// What its author calls it.
+    pub(crate) version: Option<String>,
+    /// What it was granted.
+    pub(crate) grants: Vec<HostGrant>,
+    pub(crate) figures: Figures,
     pub(crate) delivered: Delivered,
     pub(crate) log_lines: Mutex<LogAllowance>,
     pub(crate) counters: Mutex<BTreeMap<String, u64>>,
@@ -96,6 +103,7 @@ pub(crate) struct Context {
 
 /// The limits of a store, and how far its memory has grown.
 struct Bounds {
+    identity: Arc<Identity>,
     limits: StoreLimits,
     memory_bytes: usize,
     /// The same when the instance had been initialised.
@@ -105,8 +113,14 @@ struct Bounds {
 impl ResourceLimiter for Bounds {
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         let granted = self.limits.memory_growing(current, desired, maximum)?;
-        if granted {
-            self.memory_bytes += desired - current;
+        // Beyond its own maximum it does not grow either.
+        if granted && maximum.is_none_or(|most| desired <= most) {
+            let more = desired - current;
+            self.memory_bytes += more;
+            self.identity
+                .figures
+                .memory_bytes
+                .fetch_add(more as u64, Ordering::Relaxed);
         }
         Ok(granted)
     }
@@ -125,6 +139,14 @@ impl ResourceLimiter for Bounds {
 
     fn memories(&self) -> usize {
         self.limits.memories()
+    }
+}
+
+impl Drop for Bounds {
+    fn drop(&mut self) {
+        let (figures, bytes) = (&self.identity.figures, self.memory_bytes as u64);
+        figures.memory_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        figures.instances.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -153,8 +175,9 @@ impl Identity {
             breaker: Breaker::new(limits.pause_after),
             unfit: OnceLock::new(),
             limits,
-            calls: AtomicU64::new(0),
-            traps: AtomicU64::new(0),
+            version: None,
+            grants: Vec::new(),
+            figures: Figures::default(),
             delivered: Delivered::default(),
             log_lines: Mutex::new(allowance),
             counters: Mutex::default(),
@@ -189,10 +212,11 @@ pub(crate) fn io_store(identity: Arc<Identity>, host: Arc<HostSide>, requests: O
     store
 }
 
-/// Counts a call that somebody asked for, and gives it its full budget.
-pub(crate) fn begin_call(store: &mut Store<Context>) {
-    store.data().identity.calls.fetch_add(1, Ordering::Relaxed);
+/// Counts a call that somebody asked for, and gives it its full budget. When it began, if it is to be timed.
+pub(crate) fn begin_call(store: &mut Store<Context>) -> Option<Instant> {
+    let begun = store.data().identity.figures.begin();
     refill(store);
+    begun
 }
 
 /// Gives the next hot call its full budget.
@@ -215,6 +239,13 @@ fn store(identity: Arc<Identity>, host: Arc<HostSide>) -> Store<Context> {
         .trap_on_grow_failure(true)
         .build();
     let host_call_bytes = identity.limits.host_call_bytes;
+    identity.figures.instances.fetch_add(1, Ordering::Relaxed);
+    let bounds = Bounds {
+        identity: Arc::clone(&identity),
+        limits,
+        memory_bytes: 0,
+        began_with: 0,
+    };
     let context = Context {
         identity,
         host,
@@ -226,11 +257,7 @@ fn store(identity: Arc<Identity>, host: Arc<HostSide>) -> Store<Context> {
         stdout: Lines::default(),
         stderr: Lines::default(),
         asker: Arc::default(),
-        limits: Bounds {
-            limits,
-            memory_bytes: 0,
-            began_with: 0,
-        },
+        limits: bounds,
         seen_at: None,
     };
     let mut store = Store::new(&engine, context);
@@ -268,8 +295,8 @@ impl Context {
             memory_bytes,
             began_with,
             ..
-        } = self.limits;
-        memory_bytes - began_with > (self.identity.limits.memory_bytes.saturating_sub(began_with)) / 2
+        } = &self.limits;
+        memory_bytes - began_with > (self.identity.limits.memory_bytes.saturating_sub(*began_with)) / 2
     }
 
     fn judge(&mut self) -> UpdateDeadline {

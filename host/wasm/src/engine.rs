@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-use crate::limits::{MEMORY_CEILING, TABLE_CEILING, WAITING};
+use jackfield_files::{MEMORY_CEILING, TABLE_CEILING, WAITING};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 /// The engine with its ticker.

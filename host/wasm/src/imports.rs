@@ -4,6 +4,7 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use jackfield_files::cleaned;
 use wasmtime::{Result, bail};
 
 use crate::asker::Asker;
@@ -149,21 +150,11 @@ pub(crate) fn may_log(identity: &Identity) -> bool {
     true
 }
 
-/// A guest's text as it may stand in a log: no control characters, no more than a line's length.
-pub(crate) fn cleaned(text: &str) -> String {
-    text[..text.floor_char_boundary(LOG_LINE_BYTES)]
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
-}
-
 /// Counts a trap where metrics find it.
 pub(crate) fn count_trap(identity: &Identity) {
-    identity.traps.fetch_add(1, Ordering::Relaxed);
+    identity.figures.traps.fetch_add(1, Ordering::Relaxed);
 }
 
-/// Bytes of a line that are kept.
-pub(crate) const LOG_LINE_BYTES: usize = 2_048;
 /// Bytes that one call may draw from the random source.
 const RANDOM_BYTES: u32 = 4_096;
 /// Counters of one plugin: each is a time series for whoever collects the metrics.

@@ -6,9 +6,10 @@
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
+use jackfield_files::{Limits, cleaned};
 use jackfield_hub::doors::DoorError;
+use jackfield_vitals::Failure;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use wasmtime::Store;
@@ -16,10 +17,7 @@ use wasmtime::component::{Instance, InstancePre};
 
 use crate::asker::Asker;
 use crate::bindings::io::exports::jackfield::plugin::lifecycle;
-use crate::breaker::Failure;
 use crate::context::{Context, io_store};
-use crate::imports::cleaned;
-use crate::limits::Limits;
 use crate::plugin::{Door, Plugin, reason};
 use crate::pool::SharedPool;
 
@@ -144,11 +142,12 @@ async fn run<D: Door, R>(
             made.map_err(|reason| plugin.overdue(Failure::Trap, reason))?
         }
     };
-    plugin.identity.calls.fetch_add(1, Ordering::Relaxed);
+    let begun = plugin.identity.figures.begin();
     fiber.store.data_mut().asker = Arc::clone(&asker);
     plugin.host.pulse.keep_going();
     fiber.store.set_epoch_deadline(1);
     let answer = call(&mut fiber).await;
+    plugin.identity.figures.end(begun);
     if asker.is_gone() {
         // Whatever it came to: the asker is gone, which is not the plugin's fault, or counted the delay already.
         return in_vain();

@@ -3,6 +3,7 @@
 //! An import that is not granted is not linked, so no later check can be forgotten. A linker is made per load: that
 //! costs microseconds and happens once per version.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use wasmtime::component::{Component, HasSelf, Linker};
@@ -56,6 +57,47 @@ pub(crate) fn link(
         Ok(linker)
     });
     linker.map_err(|error| format!("its imports cannot be linked: {error:#}"))
+}
+
+/// Whether a component was made for the contract that this host has. Versions below 1.0 are alike if their second number is.
+///
+/// # Errors
+/// A text for the operator: which side is too old.
+pub(crate) fn check_contract(engine: &Engine, component: &Component) -> Result<(), String> {
+    let component = component.component_type();
+    let names = component.imports(engine).map(|(name, _)| name);
+    for name in names.chain(component.exports(engine).map(|(name, _)| name)) {
+        let Some((interface, version)) = name.split_once('@') else {
+            continue;
+        };
+        let package = interface.split('/').next().unwrap_or(interface);
+        let Some(made_for) = generation(version).filter(|_| package.starts_with("jackfield:")) else {
+            continue;
+        };
+        match made_for.cmp(&generation(CONTRACT).unwrap_or_default()) {
+            Ordering::Equal => {}
+            Ordering::Greater => {
+                return Err(format!(
+                    "it needs a host with {package} {version} or newer; this one has {CONTRACT}"
+                ));
+            }
+            Ordering::Less => {
+                return Err(format!(
+                    "it was made for {package} {version}; this host has {CONTRACT}, for which it has to be built anew"
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What a version shares with all that are compatible with it.
+fn generation(version: &str) -> Option<(u64, u64)> {
+    let mut numbers = version.split('.').map(str::parse);
+    match (numbers.next()?.ok()?, numbers.next()?.ok()?) {
+        (0, minor) => Some((0, minor)),
+        (major, _) => Some((major, 0)),
+    }
 }
 
 fn refuse_ungranted(import: &str, operator: &OperatorFile, plugin: &str, door: &str) -> Result<(), String> {
@@ -113,7 +155,7 @@ fn link_all(engine: &Engine, operator: &OperatorFile, door: &str, mode: Mode) ->
     }
     if mode == Mode::Io {
         // By hand, because it waits.
-        linker.instance(&format!("{WAIT}@0.1.0"))?.func_wrap_async(
+        linker.instance(&format!("{WAIT}@{CONTRACT}"))?.func_wrap_async(
             "sleep",
             |store: StoreContextMut<'_, Context>, (ms,): (u32,)| {
                 let asker = Arc::clone(&store.data().asker);
@@ -132,6 +174,9 @@ pub(crate) fn interface(name: &str) -> &str {
     name.split('@').next().unwrap_or(name)
 }
 
+/// The version of every package in `wit/`.
+const CONTRACT: &str = "0.1.0";
+
 /// What an adapter imports that reaches other instances.
 pub(crate) const PEERS: &str = "jackfield:host/peers";
 
@@ -149,3 +194,47 @@ const ALWAYS: [&str; 10] = [
     "jackfield:rate-limit/counts",
     "jackfield:webhook/calls",
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn the_contract_has_the_version_that_stands_in_its_files() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit");
+        let packages = fs::read_dir(root.join("deps")).expect("wit/deps is there");
+        let packages = packages.map(|package| package.expect("it can be read").path());
+        let mut seen = 0;
+        for package in packages.chain([root]) {
+            for file in fs::read_dir(package).expect("a package is a folder") {
+                let path = file.expect("it can be read").path();
+                if path.extension().is_none_or(|ending| ending != "wit") {
+                    continue;
+                }
+                let text = fs::read_to_string(&path).expect("it is a text");
+                let line = text.lines().find(|line| line.starts_with("package "));
+                let wanted = format!("@{CONTRACT};");
+                assert!(line.is_none_or(|line| line.ends_with(&wanted)), "{}", path.display());
+                seen += usize::from(line.is_some());
+            }
+        }
+        assert!(seen >= 6, "only {seen} packages were found");
+    }
+
+    #[test]
+    fn compatible_versions_are_of_one_generation() {
+        for (version, wanted) in [
+            ("0.1.0", Some((0, 1))),
+            ("0.1.9", Some((0, 1))),
+            ("0.2.0-rc.1", Some((0, 2))),
+            ("1.2.3", Some((1, 0))),
+            ("x", None),
+            ("1", None),
+        ] {
+            assert_eq!(generation(version), wanted, "{version}");
+        }
+    }
+}

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use jackfield_files::RawLimits;
 use jackfield_links::http::{HttpClient, Places};
 use serde::Deserialize;
 
 use crate::http::Requests;
-use crate::limits::RawLimits;
 
 /// The operator's word on one plugin.
 #[derive(Debug, Default, Deserialize)]
@@ -44,6 +44,18 @@ pub(crate) enum HostGrant {
     Http,
     Links,
     Sign,
+}
+
+impl HostGrant {
+    /// The word for it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Counters => "counters",
+            Self::Http => "http",
+            Self::Links => "links",
+            Self::Sign => "sign",
+        }
+    }
 }
 
 impl OperatorFile {

@@ -5,16 +5,14 @@
 //! anything can call it.
 
 use std::sync::Arc;
-use std::thread;
 
+use jackfield_files::{Files, cleaned};
 use wasmtime::component::{Component, InstancePre};
 use wasmtime::{Engine, Store};
 
 use crate::bindings::hot::exports::jackfield::plugin::lifecycle;
 use crate::context::{Context, HostSide, Identity, hot_store, refill};
-use crate::files::Files;
 use crate::http::Requests;
-use crate::imports::cleaned;
 use crate::io::Waiting;
 use crate::linkers::{self, Mode, interface};
 use crate::operator::OperatorFile;
@@ -55,7 +53,7 @@ pub(crate) struct Plugin<D> {
     pub(crate) identity: Arc<Identity>,
     pub(crate) mode: Mode,
     pub(crate) pre: InstancePre<Context>,
-    pub(crate) found: Box<dyn FoundDoor<D>>,
+    pub(crate) found: Arc<dyn FoundDoor<D>>,
     pub(crate) host: Arc<HostSide>,
     /// The plugin's section of the configuration, as JSON.
     pub(crate) config: String,
@@ -95,6 +93,24 @@ impl<D: Door> Plugin<D> {
         Self::link(source, &operator).map_err(|error| format!("{}.wasm: {error}", source.name))
     }
 
+    /// The same code, compiled and linked as it is, with another section of the configuration.
+    pub(crate) fn again(&self, config: &str, generation: u64) -> Self {
+        let Identity {
+            name, digest, limits, ..
+        } = &*self.identity;
+        Self {
+            identity: Arc::new(Identity::new(name, digest.clone(), generation, limits.clone())),
+            mode: self.mode,
+            pre: self.pre.clone(),
+            found: Arc::clone(&self.found),
+            host: Arc::clone(&self.host),
+            config: config.to_owned(),
+            has_peers: self.has_peers,
+            requests: self.requests.clone(),
+            lifecycle: self.lifecycle.clone(),
+        }
+    }
+
     /// A new instance, initialised.
     pub(crate) fn instantiate(&self) -> Result<Live<D>, String> {
         let mut store = hot_store(Arc::clone(&self.identity), Arc::clone(&self.host));
@@ -124,25 +140,15 @@ impl<D: Door> Plugin<D> {
             nice,
         } = source;
         let engine = &host.pulse.engine;
-        let component = compile(engine, &files.wasm, *nice)?;
-        let exports_door = component
-            .component_type()
-            .exports(engine)
-            .any(|(export, _)| D::INTERFACES.contains(&interface(export)));
-        if !exports_door {
-            return Err(format!(
-                "it does not serve the {} door (it exports none of {})",
-                D::NAME,
-                D::INTERFACES.join(", ")
-            ));
-        }
-        let mode = linkers::mode_of(&component, engine);
-        if mode == Mode::Io && !D::MAY_WAIT {
-            return Err(format!(
-                "it imports jackfield:host/wait or jackfield:host/http, but a plugin at the {} door must not wait",
-                D::NAME
-            ));
-        }
+        let compiled = jackfield_compiled::Source {
+            plugin: name,
+            wasm: &files.wasm,
+            digest: &files.digest,
+            nice: *nice,
+        };
+        let component = host.compiler.component(engine, compiled)?;
+        linkers::check_contract(engine, &component)?;
+        let mode = check_door::<D>(engine, &component)?;
         let has_peers = component
             .component_type()
             .imports(engine)
@@ -150,14 +156,16 @@ impl<D: Door> Plugin<D> {
         let linker = linkers::link(engine, &component, operator, name, D::NAME)?;
         let misfit = |error: wasmtime::Error| format!("it does not fit this host's contract: {error:#}");
         let pre = linker.instantiate_pre(&component).map_err(misfit)?;
-        let found = Box::new(D::find(&pre).map_err(misfit)?);
+        let found = Arc::new(D::find(&pre).map_err(misfit)?);
         let lifecycle = lifecycle::GuestIndices::new(&pre).map_err(misfit)?;
         let in_file = |error: String| format!("{name}.toml: {error}");
         let limits = operator.limits.meant().map_err(in_file)?;
         let requests = operator.requests(limits.deadline).map_err(in_file)?;
-        let identity = Arc::new(Identity::new(name, files.digest.clone(), *generation, limits));
+        let mut identity = Identity::new(name, files.digest.clone(), *generation, limits);
+        identity.version.clone_from(&files.version);
+        identity.grants = operator.grants.iter().copied().collect();
         Ok(Self {
-            identity,
+            identity: Arc::new(identity),
             mode,
             pre,
             found,
@@ -170,29 +178,35 @@ impl<D: Door> Plugin<D> {
     }
 }
 
+/// Whether a component may stand at this door, and how its calls run there.
+fn check_door<D: Door>(engine: &Engine, component: &Component) -> Result<Mode, String> {
+    let exports_door = component
+        .component_type()
+        .exports(engine)
+        .any(|(export, _)| D::INTERFACES.contains(&interface(export)));
+    if !exports_door {
+        return Err(format!(
+            "it does not serve the {} door (it exports none of {})",
+            D::NAME,
+            D::INTERFACES.join(", ")
+        ));
+    }
+    let mode = linkers::mode_of(component, engine);
+    if mode == Mode::Io && !D::MAY_WAIT {
+        return Err(format!(
+            "it imports jackfield:host/wait or jackfield:host/http, but a plugin at the {} door must not wait",
+            D::NAME
+        ));
+    }
+    Ok(mode)
+}
+
 /// Whether a component has an interface that others of its kind may leave out.
 pub(crate) fn exports(pre: &InstancePre<Context>, wanted: &str) -> bool {
     let component = pre.component().component_type();
     component
         .exports(pre.engine())
         .any(|(export, _)| interface(export) == wanted)
-}
-
-/// Compiles, if others are to be served on a thread that stands back behind theirs: a large component takes seconds.
-fn compile(engine: &Engine, wasm: &[u8], nice: bool) -> Result<Component, String> {
-    let compiled = thread::scope(|scope| {
-        let compiler = thread::Builder::new().name("compiler".to_owned());
-        let compiling = compiler.spawn_scoped(scope, || {
-            // Where that is not possible it takes its turn like everybody else.
-            let _ = nice.then(|| rustix::process::nice(NICE));
-            Component::new(engine, wasm)
-        });
-        compiling
-            .map_err(|error| format!("no thread to compile it: {error}"))?
-            .join()
-            .map_err(|_| "its compilation panicked".to_owned())
-    })?;
-    compiled.map_err(|error| format!("it does not compile: {error:#}"))
 }
 
 /// The innermost reason of a guest's failure, without addresses and frames.
@@ -205,6 +219,3 @@ pub(crate) const ADAPTER: &str = "adapter";
 
 /// The auth door's name: the only one whose plugins may import `handshake`.
 pub(crate) const AUTH: &str = "auth";
-
-/// How far compiling stands back.
-const NICE: i32 = 10;

@@ -13,13 +13,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use jackfield_files::cleaned;
 use jackfield_hub::doors::DoorError;
+use jackfield_vitals::Failure;
 use parking_lot::{Mutex, MutexGuard};
 use wasmtime::Trap;
 
-use crate::breaker::Failure;
 use crate::context::begin_call;
-use crate::imports::{cleaned, count_trap, may_log};
+use crate::imports::{count_trap, may_log};
 use crate::io::{self, Fibers};
 use crate::linkers::Mode;
 use crate::plugin::{Door, Live, Plugin, reason};
@@ -121,7 +122,8 @@ impl<D: Door> Pool<D> {
                 Some(heir) => heir,
                 None => self.plugin.instantiate()?,
             };
-            for _ in 0..PARTS {
+            // Once more than there may be: behind the last part it says that there is none.
+            for _ in 0..=PARTS {
                 begin_call(&mut left.store);
                 let part = D::snapshot(&mut left).map_err(|error| format!("snapshot failed: {}", reason(&error)))?;
                 let Some(part) = part else {
@@ -156,8 +158,10 @@ impl<D: Door> Pool<D> {
             Some(live) => live,
             empty => empty.insert(self.plugin.make()?),
         };
-        begin_call(&mut live.store);
-        match call(live) {
+        let begun = begin_call(&mut live.store);
+        let outcome = call(live);
+        self.plugin.identity.figures.end(begun);
+        match outcome {
             Ok(answer) => {
                 self.plugin.did_well();
                 if self.forgetful && live.store.data().is_worn() {

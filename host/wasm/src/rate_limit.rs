@@ -11,11 +11,11 @@ use crate::bindings::hot::exports::jackfield::rate_limit::{limiter, state};
 use crate::bindings::hot::jackfield::rate_limit::counts;
 use crate::bindings::io::exports::jackfield::rate_limit::limiter as waiting;
 use crate::context::Context;
+use crate::doors::Doors;
 use crate::io::{self, Waiting};
 use crate::linkers::Mode;
 use crate::plugin::{Door, FoundDoor, Live, exports};
 use crate::pool::{Pool, SharedPool};
-use crate::slot::Slot;
 
 /// The guest's functions.
 pub(crate) struct RateLimit {
@@ -31,7 +31,7 @@ struct Found {
 
 /// The door.
 pub(crate) struct RateLimitDoor {
-    pub(crate) slot: Arc<Slot<RateLimit>>,
+    pub(crate) doors: Arc<Doors>,
     /// The zero of `now-us`.
     pub(crate) started: Instant,
 }
@@ -39,7 +39,7 @@ pub(crate) struct RateLimitDoor {
 impl Limiter for RateLimitDoor {
     fn check(&self, question: &Question<'_>) -> Answer<Result<Decision, DoorError>> {
         loop {
-            return match self.slot.live() {
+            return match self.doors.rate_limit.load().live() {
                 Err(error) => Answer::Ready(Err(error)),
                 Ok(pool) if pool.plugin.mode == Mode::Io => self.wait_for(pool, question),
                 Ok(pool) => match self.ask(&pool, question) {

@@ -6,24 +6,30 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
+use jackfield_compiled::Compiler;
 use jackfield_hub::Apps;
 use jackfield_hub::doors::{Adapter, Authorizer, Limiter, WebhookSink};
 use jackfield_protocol::signature::sha256_hex;
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+use tokio::sync::OwnedRwLockWriteGuard;
 
 use crate::adapter::{AdapterDoor, Bus};
-use crate::auth::AuthChain;
+use crate::auth::AuthDoor;
 use crate::context::HostSide;
+use crate::doors::Doors;
 use crate::engine::Pulse;
-use crate::plugin::Door;
 use crate::pool::Spread;
-use crate::rate_limit::{RateLimit, RateLimitDoor};
-use crate::reloader::{Outcome, Place, PluginReport, Reloader};
+use crate::rate_limit::RateLimitDoor;
+use crate::refit::{Misfit, Refit};
+use crate::reloader::{Outcome, Place, Reloader};
+use crate::report::PluginReport;
 use crate::secrets::Secrets;
 use crate::slot::Slot;
-use crate::webhook::{Webhook, WebhookDoor};
+use crate::webhook::WebhookDoor;
 
 /// Which plugins the configuration wants, and what it hands to them.
 #[derive(Clone, Debug)]
@@ -42,6 +48,8 @@ pub struct Wanted {
     pub configs: BTreeMap<String, String>,
     /// This instance's name in the cluster.
     pub node: String,
+    /// Where compiled code is kept for the next start; none: nowhere.
+    pub compiled: Option<PathBuf>,
 }
 
 /// An adapter as the configuration wants it.
@@ -56,15 +64,42 @@ pub struct OpenedAdapter {
 
 /// What stands at the doors.
 pub struct Registry {
-    auth: AuthChain,
-    rate_limit: Arc<Slot<RateLimit>>,
-    webhook: Arc<Slot<Webhook>>,
-    reloader: Reloader,
+    doors: Arc<Doors>,
+    /// Those that are open.
+    adapters: Mutex<Vec<Weak<Slot<Bus>>>>,
+    reloader: Arc<Reloader>,
+    host: Arc<HostSide>,
     folder: PathBuf,
     node: String,
-    /// Where links live, and plugins that wait.
-    waiting: tokio::runtime::Handle,
-    started: Instant,
+}
+
+/// The plugins of another configuration, loaded. Until they are put into their places or dropped, nothing else is changed.
+pub struct Prepared {
+    refit: Refit,
+    doors: Arc<Doors>,
+    reloader: Arc<Reloader>,
+    waiting: Handle,
+    _turn: OwnedRwLockWriteGuard<()>,
+}
+
+impl Prepared {
+    /// From when this comes back, they stand at the doors.
+    pub async fn put(self) {
+        let put = move || {
+            self.refit.put(&self.doors);
+            self.reloader.look_after(&self.doors.places());
+        };
+        if self.waiting.spawn_blocking(put).await.is_err() {
+            tracing::error!("the plugins of another configuration did not take their places");
+        }
+    }
+}
+
+impl Wanted {
+    /// What is handed to a plugin.
+    pub(crate) fn section(&self, plugin: &str) -> &str {
+        self.configs.get(plugin).map_or("{}", String::as_str)
+    }
 }
 
 impl Registry {
@@ -73,41 +108,28 @@ impl Registry {
     ///
     /// # Errors
     /// When the engine cannot be started on this machine. A plugin that is missing or wrong is no error here.
-    pub fn load(
-        wanted: &Wanted,
-        apps: Arc<dyn Apps>,
-        waiting: tokio::runtime::Handle,
-    ) -> Result<(Self, OpenedAdapter), String> {
+    pub fn load(wanted: &Wanted, apps: Arc<dyn Apps>, waiting: Handle) -> Result<(Self, OpenedAdapter), String> {
         let pulse = Pulse::start().map_err(|error| format!("the WebAssembly engine cannot start: {error:#}"))?;
         let host = Arc::new(HostSide {
             apps,
             pulse,
+            compiler: Compiler::new(wanted.compiled.as_deref()),
             started: Instant::now(),
             waiting,
         });
-        let auth = wanted.auth.iter().map(|name| slot(wanted, name, Spread::PerThread));
-        let auth = AuthChain { slots: auth.collect() };
-        let rate_limit = slot(wanted, &wanted.rate_limit, Spread::Keyed);
-        let webhook = slot(wanted, &wanted.webhook, Spread::PerThread);
+        let doors = Arc::new(Doors::new(wanted));
         let adapter = AdapterPlace::new(&wanted.folder, &wanted.adapter, &wanted.configs);
-        let mut places: Vec<Arc<dyn Place>> = vec![
-            Arc::clone(&adapter.slot) as _,
-            Arc::clone(&rate_limit) as _,
-            Arc::clone(&webhook) as _,
-        ];
-        places.extend(auth.slots.iter().map(|slot| Arc::clone(slot) as _));
-        let (waiting, started) = (host.waiting.clone(), host.started);
-        let reloader = Reloader::start(host, wanted.folder.clone(), places)
+        let mut places: Vec<Arc<dyn Place>> = vec![Arc::clone(&adapter.slot) as _];
+        places.extend(doors.places());
+        let reloader = Reloader::start(Arc::clone(&host), wanted.folder.clone(), &places)
             .map_err(|error| format!("no thread to look after the plugins: {error}"))?;
         let registry = Self {
-            auth,
-            rate_limit,
-            webhook,
-            reloader,
+            doors,
+            adapters: Mutex::default(),
+            reloader: Arc::new(reloader),
+            host,
             folder: wanted.folder.clone(),
             node: wanted.node.clone(),
-            waiting,
-            started,
         };
         let opened = registry.opened(adapter);
         Ok((registry, opened))
@@ -128,7 +150,8 @@ impl Registry {
         configs: &BTreeMap<String, String>,
     ) -> Result<OpenedAdapter, String> {
         let place = AdapterPlace::new(&self.folder, driver, configs);
-        self.reloader.add(Arc::clone(&place.slot) as _).await?;
+        let slot: Arc<dyn Place> = Arc::clone(&place.slot) as _;
+        self.reloader.add(&slot).await?;
         Ok(self.opened(place))
     }
 
@@ -138,8 +161,11 @@ impl Registry {
             secrets,
             settings,
         } = place;
+        let mut adapters = self.adapters.lock();
+        adapters.retain(|slot| slot.strong_count() > 0);
+        adapters.push(Arc::downgrade(&slot));
         let name = slot.name.clone();
-        let door = AdapterDoor::new(slot, self.node.clone(), secrets, self.waiting.clone());
+        let door = AdapterDoor::new(slot, self.node.clone(), secrets, self.host.waiting.clone());
         OpenedAdapter {
             name,
             settings,
@@ -149,21 +175,47 @@ impl Registry {
 
     /// The auth door.
     pub fn authorizer(&self) -> Arc<dyn Authorizer> {
-        Arc::new(self.auth.clone())
+        Arc::new(AuthDoor(Arc::clone(&self.doors)))
     }
 
     /// The rate-limit door.
     pub fn limiter(&self) -> Arc<dyn Limiter> {
         Arc::new(RateLimitDoor {
-            slot: Arc::clone(&self.rate_limit),
-            started: self.started,
+            doors: Arc::clone(&self.doors),
+            started: self.host.started,
         })
     }
 
     /// The webhook door.
     pub fn webhook_sink(&self) -> Arc<dyn WebhookSink> {
-        Arc::new(WebhookDoor {
-            slot: Arc::clone(&self.webhook),
+        Arc::new(WebhookDoor(Arc::clone(&self.doors)))
+    }
+
+    /// Loads the plugins that another configuration wants at the doors, but for the adapter's, beside those that stand there. Nothing
+    /// changes before [`Prepared::put`].
+    ///
+    /// # Errors
+    /// [`Misfit`]: the first of them that cannot be loaded.
+    pub async fn prepare(&self, wanted: Wanted) -> Result<Prepared, Misfit> {
+        let turn = self.reloader.alone().await;
+        let (doors, host, folder) = (Arc::clone(&self.doors), Arc::clone(&self.host), self.folder.clone());
+        let limiter = wanted.rate_limit.clone();
+        let preparing = move || Refit::prepare(&doors, &host, &folder, &wanted);
+        let prepared = self.host.waiting.spawn_blocking(preparing).await;
+        let refit = prepared.unwrap_or_else(|error| {
+            Err(Misfit {
+                plugin: limiter,
+                door: "rate-limit",
+                in_section: false,
+                reason: error.to_string(),
+            })
+        })?;
+        Ok(Prepared {
+            refit,
+            doors: Arc::clone(&self.doors),
+            reloader: Arc::clone(&self.reloader),
+            waiting: self.host.waiting.clone(),
+            _turn: turn,
         })
     }
 
@@ -179,7 +231,10 @@ impl Registry {
 
     /// The plugins, in the order of their doors.
     pub fn plugins(&self) -> Vec<PluginReport> {
-        self.reloader.reports()
+        let adapters: Vec<_> = self.adapters.lock().iter().filter_map(Weak::upgrade).collect();
+        let adapters = adapters.iter().map(|slot| slot.report());
+        let others = self.doors.places();
+        adapters.chain(others.iter().map(|place| place.report())).collect()
     }
 
     /// Loads what the files of one plugin hold, or of all; with what became of each. Nothing if there is no such plugin.
@@ -191,11 +246,6 @@ impl Registry {
     pub async fn roll_back(&self, name: String) -> Vec<(String, Outcome)> {
         self.reloader.roll_back(name).await
     }
-}
-
-fn slot<D: Door>(wanted: &Wanted, name: &str, spread: Spread) -> Arc<Slot<D>> {
-    let config = wanted.configs.get(name).map_or("{}", String::as_str);
-    Arc::new(Slot::new(name.to_owned(), config.to_owned(), spread))
 }
 
 /// Where an adapter will stand, and what was taken out of its configuration.
@@ -212,7 +262,7 @@ impl AdapterPlace {
         let settings = sha256_hex(format!("{name} {config}").as_bytes());
         let (config, secrets) = Secrets::hide(config);
         Self {
-            slot: Arc::new(Slot::new(name, config, Spread::Single)),
+            slot: Arc::new(Slot::new(&name, &config, Spread::Single)),
             secrets,
             settings,
         }

@@ -1,22 +1,22 @@
-//! The one thread that changes plugins: it looks after the plugins folder, loads what is new, and takes back what fails.
+//! Who changes plugins: each place has a keeper, a thread that looks after its files, loads what is new, and takes back what fails.
+//! So a component that takes long to compile holds up nobody but its own next version.
 //!
-//! The folder is watched, not the files, since whoever saves often puts another file in the place of the old one; and it is looked at
-//! from time to time, since some file systems say nothing. Files are read when they have not changed for a moment.
+//! While the plugins of another configuration wait to take their places, keepers change nothing.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
+use jackfield_files::print;
+use jackfield_watch::{Folders, Look, POLL, Print, SOON, Settling};
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedRwLockWriteGuard, RwLock, oneshot};
 
-use crate::context::{HostSide, Identity};
-use crate::files::Print;
+use crate::context::HostSide;
+use crate::report::PluginReport;
 
 /// A slot, whatever its door.
 pub(crate) trait Place: Send + Sync {
@@ -45,6 +45,8 @@ pub(crate) enum Occasion {
     Change,
     /// The operator says so: also what was rolled back before.
     Order,
+    /// Another configuration wants it, or wants it otherwise.
+    Refit,
 }
 
 /// What became of an attempt to change a plugin.
@@ -58,288 +60,251 @@ pub enum Outcome {
     Refused(String),
 }
 
-/// One plugin, for logs, metrics and the operator.
-#[derive(Clone, Debug)]
-pub struct PluginReport {
-    /// The file's stem.
-    pub name: String,
-    /// Its door.
-    pub door: &'static str,
-    /// Why nothing is live, or why the last change was not made or not kept.
-    pub fault: Option<String>,
-    /// The live version.
-    pub live: Option<VersionReport>,
-}
-
-/// One version of a plugin.
-#[derive(Clone, Debug)]
-pub struct VersionReport {
-    /// SHA-256 of the file.
-    pub digest: String,
-    /// The how-manieth version of this run it is.
-    pub generation: u64,
-    /// Guest calls since it went live.
-    pub calls: u64,
-    /// Calls that ended in a trap or ran out of time.
-    pub traps: u64,
-    /// Whether it is paused because it failed too often.
-    pub paused: bool,
-    /// How often it was paused.
-    pub pauses: u64,
-    /// Messages that it delivered as an adapter, on topics of channels; this instance's own come back too.
-    pub channel_messages: u64,
-    /// The same on the cluster's own topics.
-    pub cluster_messages: u64,
-    /// Its own counters.
-    pub counters: BTreeMap<String, u64>,
-}
-
-impl PluginReport {
-    pub(crate) fn new(name: &str, door: &'static str, live: Option<&Identity>, fault: Option<String>) -> Self {
-        Self {
-            name: name.to_owned(),
-            door,
-            fault,
-            live: live.map(|identity| VersionReport {
-                digest: identity.digest.clone(),
-                generation: identity.generation,
-                calls: identity.calls.load(Ordering::Relaxed),
-                traps: identity.traps.load(Ordering::Relaxed),
-                paused: identity.breaker.is_paused(),
-                pauses: identity.breaker.trips.load(Ordering::Relaxed),
-                channel_messages: identity.delivered.channels.load(Ordering::Relaxed),
-                cluster_messages: identity.delivered.cluster.load(Ordering::Relaxed),
-                counters: identity.counters.lock().clone(),
-            }),
-        }
-    }
-}
-
-/// The way to the reloader, which ends with it.
+/// The way to the keepers, which end with it.
 pub(crate) struct Reloader {
-    tasks: Arc<SyncSender<Task>>,
-    /// A place is looked after as long as its door is there.
-    places: Arc<Mutex<Vec<Weak<dyn Place>>>>,
+    host: Arc<HostSide>,
+    folder: PathBuf,
+    keepers: Arc<Mutex<Vec<Keeper>>>,
+    /// Keepers share it while they change something; whoever changes the configuration has it alone.
+    turn: Arc<RwLock<()>>,
+    _folders: Folders,
+}
+
+/// The way to one plugin's keeper, which ends with the place.
+struct Keeper {
+    place: Weak<dyn Place>,
+    tasks: Arc<Tasks>,
+}
+
+/// What a keeper is to do, in order.
+struct Tasks {
+    queue: SyncSender<Task>,
+    /// Whether it has been told to look and has not begun to.
+    told: AtomicBool,
 }
 
 enum Task {
     /// Something has happened in the folder.
     Look,
-    /// A place more. What is refused is not looked after.
-    Add(Arc<dyn Place>, oneshot::Sender<Outcome>),
-    /// Now, and answer. All plugins, or one.
-    Reload(Option<String>, oneshot::Sender<Vec<(String, Outcome)>>),
-    RollBack(String, oneshot::Sender<Vec<(String, Outcome)>>),
+    /// Load what the files hold, now, and answer.
+    Reload(oneshot::Sender<Outcome>),
+    RollBack(oneshot::Sender<Outcome>),
 }
 
+/// What became of plugins, by name.
+type Outcomes = Vec<(String, Outcome)>;
+
 impl Reloader {
-    /// Loads all places for the first time, and looks after them from then on.
-    pub(crate) fn start(host: Arc<HostSide>, folder: PathBuf, places: Vec<Arc<dyn Place>>) -> std::io::Result<Self> {
-        let (tasks, received) = sync_channel(TASKS);
-        let tasks = Arc::new(tasks);
-        let known = places.iter().map(Arc::downgrade).collect();
-        let mut work = Work {
-            watched: Vec::new(),
-            places: Arc::new(Mutex::new(known)),
-            _watcher: watch(&folder, &tasks),
+    /// Loads all places for the first time, and looks after them from then on. One that takes very long is not waited for.
+    pub(crate) fn start(host: Arc<HostSide>, folder: PathBuf, places: &[Arc<dyn Place>]) -> std::io::Result<Self> {
+        let keepers = Arc::<Mutex<Vec<Keeper>>>::default();
+        let told = Arc::clone(&keepers);
+        // Before anything is read: what changes meanwhile must not be missed.
+        let mut folders = Folders::new(move || told.lock().iter().for_each(|keeper| keeper.tasks.look()));
+        folders.add(&folder);
+        let reloader = Self {
             host,
             folder,
+            keepers,
+            turn: Arc::default(),
+            _folders: folders,
         };
-        for place in &places {
-            let (watched, _) = work.begin(place);
-            work.watched.push(watched);
+        let (loaded, all_loaded) = sync_channel(places.len());
+        for place in places {
+            let loaded = loaded.clone();
+            reloader.load(place, move |_| {
+                // Nobody may wait any more.
+                let _ = loaded.send(());
+            })?;
         }
-        let places = Arc::clone(&work.places);
-        thread::Builder::new()
-            .name("plugin-reloader".to_owned())
-            .spawn(move || work.run(&received))?;
-        Ok(Self { tasks, places })
+        let until = Instant::now() + FIRST_LOADS;
+        for _ in places {
+            let left = until.saturating_duration_since(Instant::now());
+            if all_loaded.recv_timeout(left).is_err() {
+                let seconds = FIRST_LOADS.as_secs();
+                tracing::warn!("not all plugins are loaded after {seconds} s; they go live when they are");
+                break;
+            }
+        }
+        Ok(reloader)
     }
 
-    /// Loads a place more, and looks after it if that goes well.
+    /// Loads a place more, and looks after it as long as somebody has it.
     ///
     /// # Errors
-    /// Why it does not.
-    pub(crate) async fn add(&self, place: Arc<dyn Place>) -> Result<(), String> {
+    /// Why it cannot be loaded.
+    pub(crate) async fn add(&self, place: &Arc<dyn Place>) -> Result<(), String> {
         let (answer, answered) = oneshot::channel();
-        let _ = self.tasks.try_send(Task::Add(place, answer));
+        let keeping = self.load(place, move |outcome| {
+            let _ = answer.send(outcome);
+        });
+        keeping.map_err(|error| format!("no thread to look after it: {error}"))?;
         match answered.await {
-            Ok(Outcome::Refused(why)) => Err(why),
             Ok(Outcome::Live(_) | Outcome::Unchanged) => Ok(()),
-            Err(_) => Err("too many changes of plugins wait already".to_owned()),
+            Ok(Outcome::Refused(why)) => Err(why),
+            Err(_) => Err("the program is about to end".to_owned()),
         }
     }
 
-    /// What stands where, in the order in which the places came.
-    pub(crate) fn reports(&self) -> Vec<PluginReport> {
-        let places = self.places.lock();
-        let there = places.iter().filter_map(Weak::upgrade);
-        there.map(|place| place.report()).collect()
+    /// Looks after those of these places that nobody looks after yet: they are loaded.
+    pub(crate) fn look_after(&self, places: &[Arc<dyn Place>]) {
+        for place in places {
+            let is_it = |keeper: &Keeper| std::ptr::addr_eq(keeper.place.as_ptr(), Arc::as_ptr(place));
+            if self.keepers.lock().iter().any(is_it) {
+                continue;
+            }
+            // The files may have changed since they were read: a look finds out.
+            if let Err(error) = self.keep(place, |_, _| Settling::new(Print::default())) {
+                tracing::error!(plugin = place.name(), %error, "no thread to look after it");
+            }
+        }
+    }
+
+    /// Until what comes back is dropped, nothing changes by itself, nor by an operator's order.
+    pub(crate) async fn alone(&self) -> OwnedRwLockWriteGuard<()> {
+        Arc::clone(&self.turn).write_owned().await
     }
 
     /// Loads what the files of one plugin hold, or of all; with what became of each. Nothing if there is no such plugin.
-    pub(crate) async fn reload(&self, name: Option<String>) -> Vec<(String, Outcome)> {
-        self.ask(|answer| Task::Reload(name, answer)).await
+    pub(crate) async fn reload(&self, name: Option<String>) -> Outcomes {
+        self.ask(name.as_deref(), Task::Reload).await
     }
 
     /// Brings back the version before this one.
-    pub(crate) async fn roll_back(&self, name: String) -> Vec<(String, Outcome)> {
-        self.ask(|answer| Task::RollBack(name, answer)).await
+    pub(crate) async fn roll_back(&self, name: String) -> Outcomes {
+        self.ask(Some(&name), Task::RollBack).await
     }
 
-    async fn ask(&self, task: impl FnOnce(oneshot::Sender<Vec<(String, Outcome)>>) -> Task) -> Vec<(String, Outcome)> {
-        let (answer, answered) = oneshot::channel();
-        // A reloader with so much to do says so by not answering.
-        let _ = self.tasks.try_send(task(answer));
-        answered.await.unwrap_or_default()
-    }
-}
-
-/// What the file system's events are good for: a look, soon.
-fn watch(folder: &Path, tasks: &Arc<SyncSender<Task>>) -> Option<RecommendedWatcher> {
-    let tasks = Arc::downgrade(tasks);
-    let told = move |_| {
-        if let Some(tasks) = tasks.upgrade() {
-            // Full: it will look anyway.
-            let _ = tasks.try_send(Task::Look);
-        }
-    };
-    let watching = notify::recommended_watcher(told).and_then(|mut watcher| {
-        watcher.watch(folder, RecursiveMode::NonRecursive)?;
-        Ok(watcher)
-    });
-    let seconds = POLL.as_secs();
-    watching
-        .inspect_err(
-            |error| tracing::warn!(%error, "the plugins folder cannot be watched; it is looked at every {seconds} s"),
-        )
-        .ok()
-}
-
-/// What the reloader's thread has.
-struct Work {
-    watched: Vec<Watched>,
-    places: Arc<Mutex<Vec<Weak<dyn Place>>>>,
-    host: Arc<HostSide>,
-    folder: PathBuf,
-    _watcher: Option<RecommendedWatcher>,
-}
-
-struct Watched {
-    place: Weak<dyn Place>,
-    /// What the files were like at the last look, and since when they have been.
-    seen: Print,
-    since: Instant,
-    /// What they were like when they were read.
-    done: Print,
-}
-
-impl Work {
-    fn run(mut self, tasks: &Receiver<Task>) {
-        let mut pause = POLL;
-        loop {
-            match tasks.recv_timeout(pause) {
-                Ok(Task::Look) | Err(RecvTimeoutError::Timeout) => {}
-                Ok(Task::Add(place, answer)) => {
-                    let _ = answer.send(self.add(&place));
-                }
-                Ok(Task::Reload(name, answer)) => {
-                    let _ = answer.send(self.reload(name.as_deref()));
-                }
-                Ok(Task::RollBack(name, answer)) => {
-                    let _ = answer.send(self.roll_back(&name));
-                }
-                Err(RecvTimeoutError::Disconnected) => return,
+    /// Who is busy answers when what it does has come to its end.
+    async fn ask(&self, name: Option<&str>, task: impl Fn(oneshot::Sender<Outcome>) -> Task) -> Outcomes {
+        let mut asked = Vec::new();
+        for keeper in self.keepers.lock().iter() {
+            let Some(place) = keeper.place.upgrade() else { continue };
+            if name.is_none_or(|name| name == place.name()) {
+                let (answer, answered) = oneshot::channel();
+                let put = keeper.tasks.queue.try_send(task(answer));
+                asked.push((place.name().to_owned(), put.ok().map(|()| answered)));
             }
-            self.forget();
-            let unsettled = self.look();
-            let there = self.watched.iter().filter_map(|it| it.place.upgrade());
-            let on_probation = there.filter(|place| place.tend(&self.host)).count() > 0;
-            pause = if unsettled || on_probation { SOON } else { POLL };
         }
-    }
-
-    /// Loads a place for the first time.
-    fn begin(&self, place: &Arc<dyn Place>) -> (Watched, Outcome) {
-        let done = Print::of(&self.folder, place.name());
-        let outcome = place.load(&self.host, &self.folder, Occasion::Start);
-        let watched = Watched {
-            place: Arc::downgrade(place),
-            seen: done.clone(),
-            since: Instant::now(),
-            done,
-        };
-        (watched, outcome)
-    }
-
-    fn add(&mut self, place: &Arc<dyn Place>) -> Outcome {
-        let (watched, outcome) = self.begin(place);
-        if !matches!(outcome, Outcome::Refused(_)) {
-            self.watched.push(watched);
-            self.places.lock().push(Arc::downgrade(place));
-        }
-        outcome
-    }
-
-    /// Places whose doors are gone.
-    fn forget(&mut self) {
-        self.watched.retain(|it| it.place.strong_count() > 0);
-        self.places.lock().retain(|place| place.strong_count() > 0);
-    }
-
-    /// Loads what has changed and has not gone on changing. Whether something still may.
-    fn look(&mut self) -> bool {
-        let mut unsettled = false;
-        for it in &mut self.watched {
-            let Some(place) = it.place.upgrade() else { continue };
-            let print = Print::of(&self.folder, place.name());
-            if print != it.seen {
-                (it.seen, it.since) = (print, Instant::now());
-            }
-            if it.seen == it.done {
-                continue;
-            }
-            if it.since.elapsed() < SETTLED {
-                unsettled = true;
-                continue;
-            }
-            it.done = it.seen.clone();
-            place.load(&self.host, &self.folder, Occasion::Change);
-        }
-        unsettled
-    }
-
-    fn reload(&mut self, name: Option<&str>) -> Vec<(String, Outcome)> {
         let mut outcomes = Vec::new();
-        for it in &mut self.watched {
-            let Some(place) = it.place.upgrade() else { continue };
-            if name.is_some_and(|name| name != place.name()) {
-                continue;
-            }
-            it.done = Print::of(&self.folder, place.name());
-            let outcome = place.load(&self.host, &self.folder, Occasion::Order);
-            outcomes.push((place.name().to_owned(), outcome));
+        for (name, answered) in asked {
+            let outcome = match answered {
+                Some(answered) => answered.await.ok(),
+                None => None,
+            };
+            let busy = || Outcome::Refused("it is busy with earlier orders; ask again later".to_owned());
+            outcomes.push((name, outcome.unwrap_or_else(busy)));
         }
         outcomes
     }
 
-    fn roll_back(&self, name: &str) -> Vec<(String, Outcome)> {
-        let there = self.watched.iter().filter_map(|it| it.place.upgrade());
-        let found = there.filter(|place| place.name() == name);
-        found
-            .map(|place| (name.to_owned(), place.roll_back(&self.host)))
-            .collect()
+    fn load(&self, place: &Arc<dyn Place>, loaded: impl FnOnce(Outcome) + Send + 'static) -> std::io::Result<()> {
+        let host = Arc::clone(&self.host);
+        self.keep(place, move |place, folder| {
+            let files = Settling::new(print(folder, place.name()));
+            loaded(place.load(&host, folder, Occasion::Start));
+            files
+        })
+    }
+
+    fn keep(
+        &self,
+        place: &Arc<dyn Place>,
+        begin: impl FnOnce(&dyn Place, &Path) -> Settling + Send + 'static,
+    ) -> std::io::Result<()> {
+        let (queue, received) = sync_channel(TASKS);
+        let told = AtomicBool::new(false);
+        let tasks = Arc::new(Tasks { queue, told });
+        let (host, folder, turn) = (Arc::clone(&self.host), self.folder.clone(), Arc::clone(&self.turn));
+        let (first, told) = (Arc::clone(place), Arc::downgrade(&tasks));
+        let mut keepers = self.keepers.lock();
+        keepers.retain(|keeper| keeper.place.strong_count() > 0);
+        keepers.push(Keeper {
+            place: Arc::downgrade(place),
+            tasks,
+        });
+        drop(keepers);
+        let keeping = move || {
+            let files = begin(&*first, &folder);
+            let work = Work {
+                place: Arc::downgrade(&first),
+                files,
+                host,
+                folder,
+                turn,
+            };
+            drop(first);
+            work.run(&told, &received);
+        };
+        let builder = thread::Builder::new().name("plugin-keeper".to_owned());
+        builder.spawn(keeping).map(drop)
     }
 }
 
-/// Files that have not changed for so long are read: longer than a copy pauses.
-const SETTLED: Duration = Duration::from_millis(250);
+impl Tasks {
+    fn look(&self) {
+        if !self.told.swap(true, Ordering::SeqCst) && self.queue.try_send(Task::Look).is_err() {
+            // So many orders wait that it will look anyway.
+            self.told.store(false, Ordering::SeqCst);
+        }
+    }
+}
 
-/// The next look while something is going on.
-const SOON: Duration = Duration::from_millis(50);
+/// What a keeper's thread has.
+struct Work {
+    place: Weak<dyn Place>,
+    files: Settling,
+    host: Arc<HostSide>,
+    folder: PathBuf,
+    turn: Arc<RwLock<()>>,
+}
 
-/// The next look when nothing is said to have happened: a few system calls.
-const POLL: Duration = Duration::from_secs(2);
+impl Work {
+    fn run(mut self, told: &Weak<Tasks>, tasks: &Receiver<Task>) {
+        let mut pause = POLL;
+        loop {
+            let task = tasks.recv_timeout(pause);
+            let Some(place) = self.place.upgrade() else { return };
+            let lock = Arc::clone(&self.turn);
+            let turn = lock.try_read();
+            match task {
+                Ok(Task::Look) => {
+                    if let Some(tasks) = told.upgrade() {
+                        tasks.told.store(false, Ordering::SeqCst);
+                    }
+                }
+                Ok(Task::Reload(answer) | Task::RollBack(answer)) if turn.is_err() => {
+                    let why = "the configuration is being changed; try again".to_owned();
+                    let _ = answer.send(Outcome::Refused(why));
+                }
+                Ok(Task::Reload(answer)) => {
+                    self.files.read(print(&self.folder, place.name()));
+                    let _ = answer.send(place.load(&self.host, &self.folder, Occasion::Order));
+                }
+                Ok(Task::RollBack(answer)) => {
+                    let _ = answer.send(place.roll_back(&self.host));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            let busy = turn.is_err() || self.look(&*place) || place.tend(&self.host);
+            pause = if busy { SOON } else { POLL };
+        }
+    }
 
-/// Requests of operators, and events of the file system, that may wait.
+    /// Loads what has changed and has not gone on changing. Whether something still may.
+    fn look(&mut self, place: &dyn Place) -> bool {
+        let look = self.files.look(print(&self.folder, place.name()));
+        if look == Look::Changed {
+            place.load(&self.host, &self.folder, Occasion::Change);
+        }
+        look != Look::Same
+    }
+}
+
+/// Requests of operators that may wait for one plugin.
 const TASKS: usize = 64;
+
+/// How long the first loads are waited for: some large components on a busy machine. Nobody can stop a compilation, and one that
+/// takes for ever must not keep a server from starting.
+const FIRST_LOADS: Duration = Duration::from_secs(120);

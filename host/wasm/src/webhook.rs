@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use jackfield_files::cleaned;
 use jackfield_hub::doors::{Answer, DoorError, Notice, WebhookCall, WebhookSink};
 use jackfield_hub::{App, Endpoint};
 use wasmtime::Store;
@@ -12,13 +13,12 @@ use crate::bindings::hot::exports::jackfield::webhook::sink;
 use crate::bindings::hot::jackfield::webhook::calls;
 use crate::bindings::io::exports::jackfield::webhook::sink as waiting;
 use crate::context::Context;
-use crate::imports::cleaned;
+use crate::doors::Doors;
 use crate::io::{self, Fiber, Waiting};
 use crate::lend;
 use crate::linkers::Mode;
 use crate::plugin::{Door, FoundDoor, Live};
 use crate::pool::{Pool, SharedPool};
-use crate::slot::Slot;
 
 /// The guest's function.
 pub(crate) struct Webhook {
@@ -26,13 +26,11 @@ pub(crate) struct Webhook {
 }
 
 /// The door.
-pub(crate) struct WebhookDoor {
-    pub(crate) slot: Arc<Slot<Webhook>>,
-}
+pub(crate) struct WebhookDoor(pub(crate) Arc<Doors>);
 
 impl WebhookSink for WebhookDoor {
     fn prepare(&self, app: &Arc<App>, notices: &[Notice]) -> Answer<Result<Vec<WebhookCall>, DoorError>> {
-        let pool = match self.slot.live() {
+        let pool = match self.0.webhook.load().live() {
             Ok(pool) => pool,
             Err(error) => return Answer::Ready(Err(error)),
         };

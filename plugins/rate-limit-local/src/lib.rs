@@ -31,7 +31,6 @@ impl RateLimit for Local {
         self.key.push_str(&question.key);
 
         let now_ns = u128::from(question.now_us) * 1_000;
-        let full_at_ns = self.buckets.full_at_ns(&self.key).max(now_ns);
         let Some(pace) = Pace::new(&question.rule) else {
             return Decision {
                 allowed: false,
@@ -39,9 +38,14 @@ impl RateLimit for Local {
                 retry_after_ms: u32::MAX,
             };
         };
+        let known_ns = self.buckets.full_at_ns(&self.key);
+        // Further ahead than that of an empty bucket it is by a slower rule than this one, which holds no longer.
+        let full_at_ns = known_ns.clamp(now_ns, now_ns + pace.reach_ns);
         let (decision, next_ns) = pace.decide(question.cost, full_at_ns, now_ns);
         if decision.allowed {
             self.buckets.set(&self.key, next_ns, now_ns);
+        } else if full_at_ns < known_ns {
+            self.buckets.set(&self.key, full_at_ns, now_ns);
         }
         decision
     }

@@ -136,6 +136,7 @@ pub(crate) fn wanted() -> Result<Wanted> {
         webhook: "webhook-http".to_owned(),
         configs: BTreeMap::new(),
         node: "bench".to_owned(),
+        compiled: None,
     })
 }
 

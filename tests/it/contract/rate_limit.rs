@@ -26,10 +26,11 @@ pub(super) fn keep(given: &Given) {
     what_was_promised_is_kept(&stand, &given.name);
     no_more_than_the_rule(&stand, &given.name);
     nothing_makes_it_trap(&stand, &given.name);
+    super::state::keep(given);
     assert_eq!(stand.report(&given.name).traps, 0, "{} trapped", given.name);
 }
 
-fn decided(stand: &Stand, key: &str, cost: u32, rule: Rule) -> Decision {
+pub(super) fn decided(stand: &Stand, key: &str, cost: u32, rule: Rule) -> Decision {
     let decision = stand.count("publish", key, cost, rule);
     decision.unwrap_or_else(|error| panic!("{key}, {cost} of {rule:?}: {error}"))
 }
@@ -190,7 +191,7 @@ fn a_trap_is_no_answer() {
 }
 
 /// One an hour: while a test runs, time gives nothing back.
-const SLOW: Rule = Rule {
+pub(super) const SLOW: Rule = Rule {
     amount: 1,
     period_ms: 3_600_000,
     burst: 5,

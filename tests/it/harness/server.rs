@@ -21,6 +21,8 @@ pub(crate) struct Setup {
     /// What lies in the plugins folder.
     plugins: BTreeMap<String, Vec<u8>>,
     config: String,
+    /// Its file: TOML, or JSON.
+    file: &'static str,
     prefix: &'static str,
     mode: &'static str,
     metrics: bool,
@@ -33,6 +35,8 @@ pub(crate) struct Setup {
 pub(crate) struct Server {
     child: Child,
     folder: Folder,
+    /// Its configuration's file.
+    config: PathBuf,
     pub(crate) port: u16,
     metrics_port: u16,
 }
@@ -49,6 +53,7 @@ impl Default for Setup {
         let setup = Self {
             plugins: BTreeMap::new(),
             config: String::new(),
+            file: "jackfield.toml",
             prefix: "",
             mode: "development",
             metrics: false,
@@ -90,6 +95,12 @@ impl Setup {
     pub(crate) fn config(mut self, text: &str) -> Self {
         self.config.push_str(text);
         self.config.push('\n');
+        self
+    }
+
+    /// The configuration is JSON; what is added to it are members, each with its comma.
+    pub(crate) fn json(mut self) -> Self {
+        self.file = "jackfield.json";
         self
     }
 
@@ -190,7 +201,7 @@ impl Setup {
             fs::write(plugins.join(name), bytes).expect("the folder is ours");
         }
         let metrics_port = free_port();
-        let config = folder.path().join(CONFIG);
+        let config = folder.path().join(self.file);
         fs::write(&config, self.configuration(port, metrics_port)).expect("the folder is ours");
         let errors = File::create(folder.path().join(ERRORS)).expect("the folder is ours");
         let mut command = jackfield();
@@ -206,6 +217,7 @@ impl Setup {
         Server {
             child,
             folder,
+            config,
             port,
             metrics_port,
         }
@@ -213,6 +225,12 @@ impl Setup {
 
     fn configuration(&self, port: u16, metrics_port: u16) -> String {
         let (prefix, mode, text, metrics) = (self.prefix, self.mode, &self.config, self.metrics);
+        if self.file.ends_with("json") {
+            return format!(
+                "{{ \"host\": \"127.0.0.1\",\n\"port\": {port},\n\"mode\": \"{mode}\",\n\
+                 \"metrics\": {{ \"enabled\": {metrics}, \"port\": {metrics_port} }},\n{text}\n\"activity_timeout\": 120\n}}\n"
+            );
+        }
         format!(
             "host = \"127.0.0.1\"\nport = {port}\npath_prefix = \"{prefix}\"\nmode = \"{mode}\"\n{text}\n\
              [metrics]\nenabled = {metrics}\nport = {metrics_port}\n"
@@ -234,6 +252,11 @@ impl Server {
     /// A server with nothing special about it.
     pub(crate) async fn start() -> Self {
         Setup::default().start().await
+    }
+
+    /// Its configuration's file.
+    pub(crate) fn config_file(&self) -> &Path {
+        &self.config
     }
 
     /// A file in the plugins folder.
@@ -296,6 +319,11 @@ impl Server {
     /// Sends SIGTERM.
     pub(crate) fn terminate(&self) {
         kill_process(Pid::from_child(&self.child), Signal::TERM).expect("the process is ours");
+    }
+
+    /// Sends SIGHUP.
+    pub(crate) fn hang_up(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::HUP).expect("the process is ours");
     }
 
     /// Stops the process where it is, as a machine that is out of breath would.

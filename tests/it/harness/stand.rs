@@ -50,6 +50,7 @@ impl Layout {
             webhook: "nobody".to_owned(),
             configs: BTreeMap::new(),
             node: NODE.to_owned(),
+            compiled: None,
         };
         let policy = Policy::default();
         Self { folder, wanted, policy }

@@ -179,3 +179,27 @@ const GOERS: u32 = 10_000;
 const CALLS: u64 = 1_000_000;
 /// Threads that want every core for themselves.
 const SPINNERS: u32 = 6;
+
+// host/docs/operating.md, `jackfield plugins`: the memory that is told is that of instances that there are.
+#[test]
+fn memory_that_was_given_back_is_not_told() {
+    let stand = Layout::new().at("auth", "misbehave", guest("misbehave")).ready();
+    let told = || {
+        let report = stand.report("misbehave");
+        (report.instances, report.memory_bytes)
+    };
+    let asked = |channel: &str| stand.ask(&stand.subscription(channel, "", None));
+    assert!(asked("room").is_ok());
+    let (instances, bytes) = told();
+    assert!(
+        instances >= 1 && bytes >= instances * 65_536,
+        "{bytes} B of {instances}"
+    );
+    for way in ["memory-room", "deep-room", "trap-room"] {
+        assert!(asked(way).is_err());
+        assert_eq!(told().0, instances - 1, "{way}");
+        assert!(told().1 < bytes, "{way}");
+        assert!(asked("room").is_ok());
+        assert_eq!(told(), (instances, bytes), "{way}");
+    }
+}

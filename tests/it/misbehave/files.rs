@@ -9,6 +9,7 @@ use std::thread;
 
 use crate::harness::stand::{Layout, guest};
 use crate::harness::wait::LIMIT;
+use crate::reload::replaced;
 
 /// Puts something at a path.
 type Make = fn(&Path);
@@ -43,13 +44,17 @@ fn bytes_that_are_no_component() {
         (b"\0".to_vec(), "not WebAssembly"),
         (b"\0asm".to_vec(), "not WebAssembly"),
         (b"#!/bin/sh\n".to_vec(), "not WebAssembly"),
-        (b"\x7fELF\x02\x01\x01\0".to_vec(), "not WebAssembly"),
+        (b"\x7fELF\x02\x01\x01\0".to_vec(), "it is native code"),
         (core, "core module"),
         (b"\0asm\x0d\0\x01\0".to_vec(), "does not serve the auth door"),
         (good[..good.len() - 1].to_vec(), "does not compile"),
         (good[..good.len() / 2].to_vec(), "does not compile"),
         ([&good[..], &good[..]].concat(), "does not compile"),
         (guest("probe-rate-limit"), "does not serve the auth door"),
+        (
+            replaced(&good, "@0.1.0", "@1.0.0"),
+            " 1.0.0 or newer; this one has 0.1.0",
+        ),
     ] {
         let fault = fault(bad(bytes));
         assert!(
@@ -98,7 +103,7 @@ fn what_is_no_file_is_not_opened() {
             let made = Command::new("mkfifo").arg(path).status().expect("mkfifo can be run");
             assert!(made.success());
         }),
-        ("not a file", |path| {
+        ("leads out of the plugins folder", |path| {
             symlink("/dev/zero", path).expect("the folder is ours")
         }),
         ("bad.wasm", |path| symlink(path, path).expect("the folder is ours")),

@@ -2,14 +2,17 @@
 
 use std::process::Output;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{another, fault, generation, is_live, put, read};
-use crate::harness::http::Http;
+use super::{another, fault, generation, is_live, put, read, shown, with_section};
+use crate::harness::http::{Http, Publisher};
 use crate::harness::server::{Server, Setup, jackfield};
 
 const LIMITER: &str = "rate-limit-local.wasm";
 const TOKEN: &str = "0123456789abcdef";
+
+/// So few that each is timed.
+const CALLS: u32 = 50;
 
 /// Runs `jackfield plugins`.
 fn plugins(server: &Server, words: &[&str]) -> Output {
@@ -67,6 +70,57 @@ async fn an_operator_sees_and_changes_plugins() {
         log.contains("an operator changes plugins") && log.contains("rollback"),
         "{log}"
     );
+}
+
+// host/docs/operating.md, `jackfield plugins`: what `show` tells.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_sees_how_a_plugin_is_doing() {
+    let server = Setup::default().with_metrics().start().await;
+    let mut publisher = Publisher::new(server.port).await;
+    for _ in 0..CALLS {
+        publisher.publish("room", "told", "x").await;
+    }
+    let shown = plugins(&server, &["show", "auth-pusher"]);
+    let shown: Value = serde_json::from_str(&said(&shown)).expect("it is JSON");
+    let version = &shown["version"];
+    assert_eq!((&shown["door"], &shown["state"]), (&"auth".into(), &"live".into()));
+    assert_eq!(version["grants"], json!(["sign"]));
+    assert!(version["version"].is_null(), "its author says nothing: {shown}");
+    let number = |key: &str| version[key].as_f64().unwrap_or_else(|| panic!("{key} in {shown}"));
+    assert!(number("calls") >= f64::from(CALLS), "{shown}");
+    assert!(
+        0.0 < number("p50_us") && number("p50_us") <= number("p99_us"),
+        "{shown}"
+    );
+    // A page of WebAssembly is the least that an instance has.
+    let (instances, bytes) = (number("instances"), number("memory_bytes"));
+    assert!(instances >= 1.0 && bytes >= instances * 65_536.0, "{shown}");
+
+    let labels = "{plugin=\"auth-pusher\",door=\"auth\"}";
+    let memory = server.metric(&format!("jackfield_plugin_memory_bytes{labels}")).await;
+    assert_eq!(memory as f64, bytes);
+    let timed = format!("jackfield_plugin_call_seconds_count{labels}");
+    assert!(server.metric(&timed).await >= u64::from(CALLS));
+    let all = "jackfield_plugin_call_seconds_bucket{le=\"+Inf\",plugin=\"auth-pusher\",door=\"auth\"}";
+    assert_eq!(server.metric(all).await, server.metric(&timed).await);
+}
+
+// host/docs/operating.md, `jackfield plugins`: the states of a plugin, and the version of its author's.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_sees_how_a_change_went() {
+    let server = Setup::default().with_metrics().start().await;
+    let good = read(&server.plugin_file(LIMITER));
+    put(&server, LIMITER, &with_section(&good, "version", "1.2.3"));
+    is_live(&server, "rate-limit-local", 2).await;
+    let next = shown(&server, "rate-limit-local").await;
+    assert_eq!(
+        (&next["state"], &next["version"]["version"]),
+        (&"probation".into(), &"1.2.3".into())
+    );
+    assert!(plugins(&server, &["rollback", "rate-limit-local"]).status.success());
+    let back = shown(&server, "rate-limit-local").await;
+    assert_eq!(back["state"], "rolled back");
+    assert!(back["version"]["version"].is_null(), "{back}");
 }
 
 // host/docs/operating.md: pages in browsers are refused; where there is a token, so is whoever does not show it.

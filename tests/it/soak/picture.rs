@@ -1,6 +1,7 @@
 //! The rate of deliveries and their delay over time, as a picture.
 
 use std::fmt::Write as _;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 /// What happened when.
@@ -71,8 +72,8 @@ impl Picture {
             );
         }
         let middle = (TOP + BOTTOM) / 2.0;
-        svg += &self.curve(TOP, middle - GAP, most, |second| second.deliveries as f64, "#1f6feb");
-        svg += &self.curve(middle + GAP, BOTTOM, slowest, |second| second.p99_ms, "#c2410c");
+        svg += &self.curve(TOP..middle - GAP, most, |second| second.deliveries as f64, "#1f6feb");
+        svg += &self.curve(middle + GAP..BOTTOM, slowest, |second| second.p99_ms, "#c2410c");
         let _ = writeln!(
             svg,
             "<text x=\"8\" y=\"{:.1}\" fill=\"#1f6feb\">deliveries per second, up to {most}</text>\
@@ -87,7 +88,11 @@ impl Picture {
         svg
     }
 
-    fn curve(&self, top: f64, bottom: f64, most: f64, of: impl Fn(&Second) -> f64, colour: &str) -> String {
+    fn curve(&self, rows: Range<f64>, most: f64, of: impl Fn(&Second) -> f64, colour: &str) -> String {
+        let Range {
+            start: top,
+            end: bottom,
+        } = rows;
         let points = self.seconds.iter().enumerate().map(|(index, second)| {
             let y = bottom - (bottom - top) * of(second) / most;
             format!("{:.1},{y:.1}", self.x(index as f64 + 0.5))

@@ -170,13 +170,13 @@ pub(super) fn wasmtime(manifest: &Manifest) -> Vec<Finding> {
         .dependencies()
         .into_iter()
         .filter(|found| found.name.starts_with("wasmtime"));
-    let wrong = found.filter(|_| manifest.folder() != "host/wasm");
+    let wrong = found.filter(|_| !["host/compiled", "host/wasm"].contains(&manifest.folder()));
     wrong
         .map(|found| {
             Finding::new(
                 &manifest.path,
                 found.line,
-                format!("{}: only host/wasm may know it", found.name),
+                format!("{}: only host/compiled and host/wasm may know it", found.name),
             )
         })
         .collect()
@@ -334,6 +334,7 @@ mod tests {
         let text = "[dependencies]\nwasmtime.workspace = true\n";
         assert_eq!(wasmtime(&Manifest::new("host/hub/Cargo.toml", text)).len(), 1);
         assert_eq!(wasmtime(&Manifest::new("host/wasm/Cargo.toml", text)), []);
+        assert_eq!(wasmtime(&Manifest::new("host/compiled/Cargo.toml", text)), []);
     }
 
     #[test]

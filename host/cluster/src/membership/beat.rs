@@ -105,7 +105,8 @@ impl Cluster {
         let heard = &mut peer.buses[usize::from(bus.0)];
         if beat.k >= heard.k {
             // Two adapters of a peer may lead to one broker. Then two beats with one number come here, and the better one counts.
-            let other = (beat.k == heard.k).then_some(*heard).unwrap_or_default();
+            let again = beat.k == heard.k;
+            let other = if again { *heard } else { Heard::default() };
             *heard = Heard {
                 k: beat.k,
                 came: other.came.or(Some(now)),

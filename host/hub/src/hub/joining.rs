@@ -129,7 +129,6 @@ impl Hub {
                 self.tell_cluster(News::Joined(topic.clone(), presence::present(member)));
             }
         }
-        state.counts |= is_counted(&joiner.app, topic);
         let welcome = self.welcome(state, topic, now_ms);
         let Joiner { place, ticket, .. } = joiner;
         self.shards[place.shard].push(Job::Joined(Joined {

@@ -129,16 +129,16 @@ impl Hub {
 
     fn counted(&self, topic: &str, total: u64, owned: bool) {
         let Some(topic) = Topic::parse(topic) else { return };
+        let app = self.apps.by_id(topic.app());
+        if !app.is_some_and(|app| is_counted(&app, &topic)) {
+            return;
+        }
         let here = self.find(topic.as_str());
         if let Some(channel) = &here {
             let mut state = channel.state.lock();
-            if state.counts {
-                (state.count, state.count_owned) = (total, owned);
-                return self.tell_count(&mut state, &topic, self.now_ms.load(Ordering::Relaxed));
-            }
-        }
-        let app = self.apps.by_id(topic.app());
-        if owned && app.is_some_and(|app| is_counted(&app, &topic)) {
+            (state.count, state.count_owned) = (total, owned);
+            self.tell_count(&mut state, &topic, self.now_ms.load(Ordering::Relaxed));
+        } else if owned {
             self.notices.subscription_count(&topic, total);
         }
     }

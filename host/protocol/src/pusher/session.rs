@@ -151,6 +151,11 @@ impl Session {
         }
     }
 
+    /// The app's switches and limits are others now. They hold for what the client asks from here on; what it has, it keeps.
+    pub fn adopt(&mut self, features: Features, limits: Limits) {
+        (self.settings.features, self.settings.limits) = (features, limits);
+    }
+
     /// The first text to send.
     pub fn greet(&self) -> String {
         frames::connection_established(self.settings.socket_id, self.settings.activity_timeout)

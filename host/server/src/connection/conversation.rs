@@ -51,7 +51,7 @@ enum Settled {
 
 impl Conversation {
     pub(super) fn new(connection: Rc<Connection>, event_loop: Rc<EventLoop>) -> Self {
-        let decoder = Decoder::new(event_loop.shared.max_message_bytes);
+        let decoder = Decoder::new(event_loop.shared.settings().max_message_bytes);
         let backlog = VecDeque::new();
         Self {
             connection,
@@ -65,15 +65,16 @@ impl Conversation {
     }
 
     pub(super) async fn run(mut self, early: Bytes) {
-        let claim = Claim::Connect(Arc::clone(&self.connection.client));
+        let claim = Claim::Connect(self.connection.client());
         let shared = &self.event_loop.shared;
-        let answer = match shared.connect_rule {
+        let rule = shared.settings().connect_rule;
+        let answer = match rule {
             None => shared
                 .gate
                 .authorize(&claim)
                 .map(|answer| answer.map(|grant| grant.permission.expires_in_ms)),
             Some(rule) => {
-                let toll = Toll::Connect(Arc::clone(&self.connection.client), rule);
+                let toll = Toll::Connect(self.connection.client(), rule);
                 shared
                     .gate
                     .admit(&claim, toll)
@@ -192,7 +193,8 @@ impl Conversation {
 
     fn converse(&mut self, text: String) {
         add(&self.event_loop.counts().received, 1);
-        match self.connection.client.app.policy.rules.message {
+        let rule = self.connection.client.borrow().app.policy.rules.message;
+        match rule {
             None => self.act(&text),
             Some(limit) => self.ask_to_converse(text, limit.rule),
         }
@@ -305,7 +307,7 @@ impl Conversation {
 
     fn sign_in(&mut self, signin: Signin, grant: &Grant) {
         let connection = &self.connection;
-        let (hub, app) = (&self.event_loop.shared.hub, &connection.client.app.id);
+        let hub = &self.event_loop.shared.hub;
         let before = connection.session.borrow().user().map(|user| user.watchlist.clone());
         let told = connection.session.borrow_mut().signed_in(signin);
         let texts = match told {
@@ -317,7 +319,7 @@ impl Conversation {
         }
         let place = connection.place();
         if let Some(list) = before {
-            let app = Arc::clone(app);
+            let app = Arc::clone(&connection.client.borrow().app.id);
             hub.unwatch(Watch { place, app, list });
         }
         connection.note_expiry(grant.permission.expires_in_ms, Permitted::Signin);
@@ -360,7 +362,7 @@ impl Conversation {
     }
 
     fn topic(&self, channel: &ChannelName) -> Topic {
-        Topic::new(&self.connection.client.app.id, channel)
+        self.connection.topic(channel)
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 
 use jackfield_hub::doors::{Answer, DoorError};
 use jackfield_hub::{Policy, Secret};
+use jackfield_stores::AppTable;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
@@ -78,9 +79,12 @@ async fn told(statuses: &[u16], failures: u64) -> (Vec<u64>, Vec<String>, u64) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("there is a port");
     let url = format!("http://{}/hook", listener.local_addr().expect("it listens"));
     let (clock, given_up) = (QuickClock::new(), Arc::default());
-    let sender = Sender::new(true, &clock, Arc::clone(&given_up)).expect("a client");
+    let apps = Arc::new(AppTable::new([app()]).expect("it is the only one"));
+    let outlets = Outlets::new(|| true).expect("a client");
+    let app = apps.by_id("7").expect("it was just added");
+    let sender = Sender::new(outlets, apps, &clock, Arc::clone(&given_up));
     let failures = AtomicU64::new(failures);
-    let (sink, app) = (Wording { url, failures }, Arc::new(app()));
+    let sink = Wording { url, failures };
     let mut requests = Vec::new();
     let receiver = receive(&listener, statuses, &mut requests);
     let notices = [notice("a/1", 1), notice("a/2", 1)];

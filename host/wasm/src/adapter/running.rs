@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use jackfield_files::cleaned;
 use jackfield_hub::doors::{AdapterNews, DoorError, Envelope, Traffic};
 use jackfield_links::broker::LinkEvent;
 use wasmtime::Store;
@@ -13,7 +14,6 @@ use super::queue::Batch;
 use crate::bindings::hot::exports::jackfield::adapter::bus;
 use crate::bindings::hot::jackfield::adapter::arrivals;
 use crate::context::{Context, Delivered, Told, begin_call};
-use crate::imports::cleaned;
 use crate::links::Links;
 use crate::plugin::{ADAPTER, Live};
 use crate::pool::SharedPool;
@@ -143,8 +143,9 @@ impl Running {
                 reason,
             });
         };
-        begin_call(&mut live.store);
+        let begun = begin_call(&mut live.store);
         let outcome = call(&live.door, &mut live.store);
+        pool.plugin.identity.figures.end(begun);
         match outcome {
             Ok(answer) => {
                 let told = std::mem::take(&mut live.store.data_mut().told);

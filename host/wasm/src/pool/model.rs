@@ -53,8 +53,17 @@ impl Versions {
     }
 }
 
-/// Some threads ask while the version is changed, and perhaps changed back.
-fn questions_meet_a_change(askers: usize, says_retired: bool, back: bool) {
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Change {
+    Forth,
+    ForthAndBack,
+    /// The version that was left does not say so.
+    Unsaid,
+}
+
+/// Some threads ask while the version is changed.
+fn questions_meet(change: Change, askers: usize) {
+    let (says_retired, back) = (change != Change::Unsaid, change == Change::ForthAndBack);
     let mut model = loom::model::Builder::new();
     // More turns than there are steps at which the outcome is decided.
     model.preemption_bound = Some(3);
@@ -84,17 +93,17 @@ fn questions_meet_a_change(askers: usize, says_retired: bool, back: bool) {
 
 #[test]
 fn no_count_is_lost_over_a_change() {
-    questions_meet_a_change(2, true, false);
+    questions_meet(Change::Forth, 2);
 }
 
 #[test]
 fn no_count_is_lost_over_a_change_that_is_taken_back() {
-    questions_meet_a_change(1, true, true);
+    questions_meet(Change::ForthAndBack, 1);
 }
 
 /// Without the word of the version that was left, a question may be counted where nobody looks any more.
 #[test]
 #[should_panic(expected = "every question is counted")]
 fn the_model_can_fail() {
-    questions_meet_a_change(1, false, false);
+    questions_meet(Change::Unsaid, 1);
 }

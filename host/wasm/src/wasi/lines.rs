@@ -1,6 +1,6 @@
 //! What a guest prints, gathered into lines of the log.
 
-use crate::imports::LOG_LINE_BYTES;
+use jackfield_files::LINE_BYTES;
 
 /// What a guest has printed on one stream since its last line ended.
 #[derive(Default)]
@@ -16,8 +16,8 @@ impl Lines {
                 text => (text, false),
             };
             let mut rest = text;
-            while self.0.len() + rest.len() > LOG_LINE_BYTES {
-                let (fits, beyond) = rest.split_at(LOG_LINE_BYTES - self.0.len());
+            while self.0.len() + rest.len() > LINE_BYTES {
+                let (fits, beyond) = rest.split_at(LINE_BYTES - self.0.len());
                 self.0.extend_from_slice(fits);
                 self.end(&mut write);
                 rest = beyond;
@@ -55,15 +55,15 @@ mod tests {
 
     #[test]
     fn a_line_without_end_is_cut() {
-        let long = "x".repeat(LOG_LINE_BYTES + 10);
-        assert_eq!(lines(&[&long]), ["x".repeat(LOG_LINE_BYTES)]);
+        let long = "x".repeat(LINE_BYTES + 10);
+        assert_eq!(lines(&[&long]), ["x".repeat(LINE_BYTES)]);
         assert_eq!(
             lines(&[&long, "y\n"]),
-            ["x".repeat(LOG_LINE_BYTES), "xxxxxxxxxxy".to_owned()]
+            ["x".repeat(LINE_BYTES), "xxxxxxxxxxy".to_owned()]
         );
-        let whole = "x".repeat(LOG_LINE_BYTES);
+        let whole = "x".repeat(LINE_BYTES);
         assert_eq!(lines(&[&whole, "\n"]), [whole]);
-        assert_eq!(lines(&["x"; 3 * LOG_LINE_BYTES]).len(), 2);
+        assert_eq!(lines(&["x"; 3 * LINE_BYTES]).len(), 2);
     }
 
     #[test]

@@ -2,6 +2,9 @@
 //!
 //! `remaining` is how often this instance was asked about this key, `retry-after-ms` is the instance's own number. Keys
 //! are orders: `trap`, `loop` and `refuse` do what they say. A clock that runs backwards makes it trap.
+//!
+//! `keep-PARTS-BYTES` has it hand over so many parts of so many bytes to the next version; asked with it, `remaining` is how many
+//! it was handed itself. `unwanted` has the next version refuse them.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -14,6 +17,13 @@ pub struct Probe {
     number: u32,
     asked: BTreeMap<String, u32>,
     last_us: u64,
+    /// Parts that are handed over next.
+    left: u32,
+    part_bytes: usize,
+    given: u32,
+    unwanted: bool,
+    /// Parts that were handed to it.
+    taken: u32,
 }
 
 impl RateLimit for Probe {
@@ -25,6 +35,11 @@ impl RateLimit for Probe {
             number,
             asked: BTreeMap::new(),
             last_us: 0,
+            left: 0,
+            part_bytes: PART_HEAD,
+            given: 0,
+            unwanted: false,
+            taken: 0,
         })
     }
 
@@ -34,18 +49,58 @@ impl RateLimit for Probe {
         self.last_us = question.now_us;
         let asked = self.asked.entry(question.key.clone()).or_default();
         *asked += 1;
+        let asked = *asked;
+        if let Some((parts, bytes)) = kept(&question.key) {
+            (self.left, self.part_bytes) = (parts, bytes);
+            return self.answer(true, self.taken);
+        }
         match question.key.as_str() {
             "trap" => panic!("ordered to trap"),
             "loop" => spin(),
+            "unwanted" => self.unwanted = true,
             _ => {}
         }
+        self.answer(question.key != "refuse", asked)
+    }
+
+    fn snapshot(&mut self) -> Option<Vec<u8>> {
+        self.left = self.left.checked_sub(1)?;
+        let mut part = vec![0; self.part_bytes];
+        part[..4].copy_from_slice(&self.given.to_le_bytes());
+        part[4] = u8::from(self.unwanted);
+        self.given += 1;
+        Some(part)
+    }
+
+    fn restore(&mut self, part: &[u8]) -> Result<(), String> {
+        assert!(self.asked.is_empty(), "it was asked before");
+        assert_eq!(part[..4], self.taken.to_le_bytes(), "parts come in order");
+        if part[4] == 1 {
+            return Err("ordered to refuse".to_owned());
+        }
+        self.taken += 1;
+        Ok(())
+    }
+}
+
+impl Probe {
+    fn answer(&self, allowed: bool, remaining: u32) -> Decision {
         Decision {
-            allowed: question.key != "refuse",
-            remaining: *asked,
+            allowed,
+            remaining,
             retry_after_ms: self.number,
         }
     }
 }
+
+/// How many parts of how many bytes this key orders.
+fn kept(key: &str) -> Option<(u32, usize)> {
+    let (parts, bytes) = key.strip_prefix("keep-")?.split_once('-')?;
+    Some((parts.parse().ok()?, bytes.parse::<usize>().ok()?.max(PART_HEAD)))
+}
+
+/// The part's number, and whether it is to be refused.
+const PART_HEAD: usize = 5;
 
 export_rate_limit!(Probe);
 

@@ -14,8 +14,8 @@ impl Conversation {
     /// Asks whether this message may be heard at all. Only messages are counted: WebSocket's own pings have to be answered
     /// (RFC 6455 §5.5.2).
     pub(super) fn ask_to_converse(&mut self, text: String, rule: Rule) {
-        let client = &self.connection.client;
-        let toll = Toll::Message(Arc::clone(client), rule);
+        let client = self.connection.client();
+        let toll = Toll::Message(Arc::clone(&client), rule);
         let answer = self.event_loop.shared.gate.count(&client.app, &toll);
         self.put(answer.map(|answer| Settled::Message(text, answer)));
     }
@@ -27,7 +27,7 @@ impl Conversation {
             channel_data,
             ..
         } = request.clone();
-        let client = Arc::clone(&self.connection.client);
+        let client = self.connection.client();
         let claim = doors::SubscribeRequest {
             client,
             channel,
@@ -40,7 +40,7 @@ impl Conversation {
 
     pub(super) fn ask_to_sign_in(&mut self, signin: Signin) {
         let Signin { auth, user_data, .. } = signin.clone();
-        let client = Arc::clone(&self.connection.client);
+        let client = self.connection.client();
         let claim = Claim::Signin(doors::SigninRequest {
             client,
             auth,
@@ -51,7 +51,7 @@ impl Conversation {
     }
 
     pub(super) fn ask_to_send(&mut self, event: ClientEvent) {
-        let client = Arc::clone(&self.connection.client);
+        let client = self.connection.client();
         let toll = Toll::ClientEvent(Arc::clone(&client));
         let ClientEvent {
             channel,
@@ -75,7 +75,8 @@ impl Conversation {
             let text = frames::error(&refusal.message, None);
             return self.connection.say(&self.event_loop, &text);
         };
-        if self.connection.client.app.policy.rules.client_event.closes {
+        let rule = self.connection.client.borrow().app.policy.rules.client_event;
+        if rule.closes {
             return self.close_for(&format!("client event {} is over the rate limit", event.event));
         }
         let text = self
@@ -88,7 +89,7 @@ impl Conversation {
 
     /// Tells the client that its message was not heard.
     pub(super) fn refuse_message(&mut self, text: &str, refusal: &Refusal) {
-        let limit: Option<ClientRule> = self.connection.client.app.policy.rules.message;
+        let limit: Option<ClientRule> = self.connection.client.borrow().app.policy.rules.message;
         let error = match refusal.retry_after_ms {
             Some(_) if limit.is_some_and(|limit| limit.closes) => {
                 return self.close_for("this client sends too many messages");

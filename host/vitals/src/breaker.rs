@@ -12,13 +12,13 @@ use parking_lot::Mutex;
 
 /// One plugin's breaker.
 #[derive(Debug)]
-pub(crate) struct Breaker {
+pub struct Breaker {
     /// What recent failures may weigh before it is paused. None: any amount.
     bearable: Option<u32>,
     /// Whether there is a pause. All that a call looks at while things go well.
     paused: AtomicBool,
     /// How often it was paused.
-    pub(crate) trips: AtomicU64,
+    pub trips: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -40,7 +40,7 @@ struct Pause {
 
 /// What went wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Failure {
+pub enum Failure {
     /// It trapped.
     Trap,
     /// It used up its time.
@@ -49,7 +49,7 @@ pub(crate) enum Failure {
 
 impl Breaker {
     /// For a plugin that is paused after so many traps; 0: never.
-    pub(crate) fn new(pause_after: u32) -> Self {
+    pub fn new(pause_after: u32) -> Self {
         Self {
             bearable: (pause_after > 0).then(|| pause_after.saturating_mul(TRAP)),
             paused: AtomicBool::new(false),
@@ -62,7 +62,8 @@ impl Breaker {
     ///
     /// # Errors
     /// For how long it is paused.
-    pub(crate) fn check(&self, now: impl FnOnce() -> Instant) -> Result<(), Duration> {
+    #[inline]
+    pub fn check(&self, now: impl FnOnce() -> Instant) -> Result<(), Duration> {
         if !self.paused.load(Ordering::Relaxed) {
             return Ok(());
         }
@@ -77,12 +78,13 @@ impl Breaker {
     }
 
     /// Whether it is paused.
-    pub(crate) fn is_paused(&self) -> bool {
+    pub fn is_paused(&self) -> bool {
         self.paused.load(Ordering::Relaxed)
     }
 
     /// A call went well. True if that ends a pause.
-    pub(crate) fn succeeded(&self) -> bool {
+    #[inline]
+    pub fn succeeded(&self) -> bool {
         if !self.paused.load(Ordering::Relaxed) {
             return false;
         }
@@ -97,7 +99,7 @@ impl Breaker {
     }
 
     /// A call came to nothing, and it was not the plugin's fault.
-    pub(crate) fn abandoned(&self) {
+    pub fn abandoned(&self) {
         if self.paused.load(Ordering::Relaxed)
             && let Some(pause) = &mut self.state.lock().pause
         {
@@ -106,7 +108,7 @@ impl Breaker {
     }
 
     /// A call failed. Says for how long the plugin is paused if that was once too often.
-    pub(crate) fn failed(&self, failure: Failure, now: Instant) -> Option<Duration> {
+    pub fn failed(&self, failure: Failure, now: Instant) -> Option<Duration> {
         let bearable = self.bearable?;
         let mut state = self.state.lock();
         if let Some(pause) = &mut state.pause {

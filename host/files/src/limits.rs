@@ -6,29 +6,29 @@ use serde::Deserialize;
 
 /// The limits of one plugin.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Limits {
+pub struct Limits {
     /// CPU time of one call, counted from the first look at it.
-    pub(crate) cpu: Duration,
+    pub cpu: Duration,
     /// Memory of one instance.
-    pub(crate) memory_bytes: usize,
+    pub memory_bytes: usize,
     /// Elements of all its tables.
-    pub(crate) table_elements: usize,
+    pub table_elements: usize,
     /// What a guest may hand to the host in one call.
-    pub(crate) host_call_bytes: usize,
+    pub host_call_bytes: usize,
     /// Lines that it may log in a second.
-    pub(crate) log_lines: u32,
+    pub log_lines: u32,
     /// How long anybody waits for the answer of a plugin that waits.
-    pub(crate) deadline: Duration,
+    pub deadline: Duration,
     /// Calls of a plugin that waits which run at the same time; others wait for their turn, within the deadline.
-    pub(crate) concurrency: usize,
+    pub concurrency: usize,
     /// Traps within ten seconds after which it is paused; a time-out weighs as much as three and a third. 0: never.
-    pub(crate) pause_after: u32,
+    pub pause_after: u32,
 }
 
 /// `[limits]` in `plugins/NAME.toml`. What is left out is as in [`Limits::default`].
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(crate) struct RawLimits {
+pub struct RawLimits {
     cpu_ms: Option<u64>,
     memory_mb: Option<u64>,
     table_elements: Option<u64>,
@@ -63,7 +63,7 @@ impl RawLimits {
     ///
     /// # Errors
     /// A text that names the key and what is accepted.
-    pub(crate) fn meant(&self) -> Result<Limits, String> {
+    pub fn meant(&self) -> Result<Limits, String> {
         let ordinary = Limits::default();
         let within = |key: &str, value: Option<u64>, most: u64, ordinary: u64| match value {
             None => Ok(ordinary),
@@ -113,13 +113,13 @@ impl RawLimits {
 }
 
 /// The most memory that an operator may give to an instance: what a Python interpreter needs, twice.
-pub(crate) const MEMORY_CEILING: usize = 128 << 20;
+pub const MEMORY_CEILING: usize = 128 << 20;
 
 /// The most table elements; a Python interpreter has about 10,000.
-pub(crate) const TABLE_CEILING: usize = 50_000;
+pub const TABLE_CEILING: usize = 50_000;
 
 /// Guests that may wait at the same time, over all plugins.
-pub(crate) const WAITING: u32 = 64;
+pub const WAITING: u32 = 64;
 
 /// A call that takes longer holds up a whole event loop for longer than people wait gladly.
 const CPU_CEILING_MS: u64 = 1_000;
