@@ -5,6 +5,7 @@ mod apps;
 mod compiled;
 mod doors;
 mod files;
+mod model;
 mod no_plugins;
 mod operators;
 mod settings;

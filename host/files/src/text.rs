@@ -9,4 +9,4 @@ pub fn cleaned(text: &str) -> String {
 }
 
 /// Bytes of a line that are kept.
-pub const LINE_BYTES: usize = 2_048;
+pub(crate) const LINE_BYTES: usize = 2_048;

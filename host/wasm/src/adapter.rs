@@ -10,6 +10,7 @@ mod running;
 
 use std::sync::Arc;
 
+use jackfield_files::Secrets;
 use jackfield_hub::doors::{Adapter, AdapterRequest, DoorError, Reach, Traffic};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
@@ -21,7 +22,6 @@ use crate::context::Context;
 use crate::io::Never;
 use crate::links::Links;
 use crate::plugin::{ADAPTER, Door, FoundDoor, exports};
-use crate::secrets::Secrets;
 use crate::slot::Slot;
 pub(crate) use queue::Inbox;
 use running::Running;

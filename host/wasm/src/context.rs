@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use jackfield_compiled::Compiler;
-use jackfield_files::Limits;
+use jackfield_files::{Limits, Lines};
 use jackfield_hub::Apps;
 use jackfield_hub::doors::{Claim, Client};
 use jackfield_vitals::{Breaker, Figures};
@@ -24,7 +24,6 @@ use crate::engine::Pulse;
 use crate::http::Requests;
 use crate::links::Links;
 use crate::operator::HostGrant;
-use crate::wasi::Lines;
 
 /// What all plugins share of the host.
 pub(crate) struct HostSide {

@@ -30,7 +30,6 @@ mod refit;
 mod registry;
 mod reloader;
 mod report;
-mod secrets;
 mod slot;
 mod waiting_auth;
 mod wasi;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jackfield_files::Secrets;
 use jackfield_links::broker::{self, Link, LinkEvent, Outgoing};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
@@ -11,7 +12,6 @@ use wasmtime::Result;
 use crate::adapter::Inbox;
 use crate::bindings::hot::jackfield::host::{links, peers};
 use crate::context::{Context, Told};
-use crate::secrets::Secrets;
 
 /// All of them.
 pub(crate) struct Links {

@@ -4,9 +4,6 @@
 //! (one key always meets the same instance) or the only one there is. A trapped instance is dropped at once, since its
 //! store is poisoned; the next caller makes a fresh one, which takes microseconds.
 
-#[cfg(test)]
-mod model;
-
 use std::cell::Cell;
 use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::sync::Arc;

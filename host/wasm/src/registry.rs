@@ -10,6 +10,7 @@ use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use jackfield_compiled::Compiler;
+use jackfield_files::Secrets;
 use jackfield_hub::Apps;
 use jackfield_hub::doors::{Adapter, Authorizer, Limiter, WebhookSink};
 use jackfield_protocol::signature::sha256_hex;
@@ -27,7 +28,6 @@ use crate::rate_limit::RateLimitDoor;
 use crate::refit::{Misfit, Refit};
 use crate::reloader::{Outcome, Place, Reloader};
 use crate::report::PluginReport;
-use crate::secrets::Secrets;
 use crate::slot::Slot;
 use crate::webhook::WebhookDoor;
 

@@ -6,7 +6,6 @@
 //! host keeps nothing for; how many a guest may hold is bounded in `context`.
 
 mod clocks;
-mod lines;
 mod streams;
 
 use wasmtime::component::types::ComponentItem;
@@ -16,8 +15,6 @@ use wasmtime::{Engine, Result, StoreContextMut, bail};
 use crate::bindings::hot::jackfield::host::random::Host as _;
 use crate::context::Context;
 use crate::linkers::interface;
-
-pub(crate) use lines::Lines;
 
 /// Any resource of WASI. What it stands for is in its number.
 enum Handle {}

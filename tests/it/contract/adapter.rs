@@ -1,7 +1,7 @@
 //! What the adapter door asks of a plugin, and what it promises.
 
 use std::collections::BTreeSet;
-use std::thread;
+use std::{fs, thread};
 
 use bytes::Bytes;
 use jackfield_hub::doors::{AdapterRequest, Envelope, Reach};
@@ -10,6 +10,7 @@ use super::adapter_peers::between_two_instances;
 use super::given::{self, Given};
 use crate::harness::heard::Heard;
 use crate::harness::stand::{Layout, NODE, Stand, envelope, guest, topic};
+use crate::reload::another;
 
 #[test]
 fn the_plugins_of_the_house_keep_the_contract() {
@@ -97,14 +98,15 @@ fn any_topic_and_frame_will_do(stand: &Stand, heard: &Heard) {
 }
 
 fn probe(config: &str) -> Stand {
-    let name = "probe-adapter";
+    counting("probe-adapter", config).ready()
+}
+
+fn counting(name: &str, config: &str) -> Layout {
     let layout = Layout::new().at("adapter", name, guest(name)).config(name, config);
-    layout
-        .file(
-            "probe-adapter.toml",
-            "grants = [\"counters\"]\n[limits]\npause_after = 0",
-        )
-        .ready()
+    layout.file(
+        &format!("{name}.toml"),
+        "grants = [\"counters\"]\n[limits]\npause_after = 0",
+    )
 }
 
 /// What the probe was asked so far, in its own words.
@@ -277,8 +279,18 @@ fn an_adapter_that_fails_too_often_is_paused_like_any_other() {
 // wit/deps/adapter/adapter.wit: "Called once, last. Nothing is expected of it but to let go."
 #[test]
 fn it_is_told_to_stop() {
-    let (mut stand, heard) = (probe("{}"), Heard::default());
+    let (name, heard) = ("probe-adapter", Heard::default());
+    let layout = counting(name, "{}");
+    let file = layout.folder().join("probe-adapter.wasm");
+    let stand = layout.ready();
     stand.publish(&heard, "room", 1);
-    stand.close_adapter();
-    assert_eq!(stand.report("probe-adapter").counters["stopped"], 1);
+    fs::write(file, another(&guest(name), 2)).expect("the folder is ours");
+    stand.run(stand.registry.reload(None));
+    stand.publish(&heard, "room", 2);
+    assert_eq!(stand.report(name).generation, 2);
+    stand.run(stand.registry.roll_back(name.to_owned()));
+    stand.publish(&heard, "room", 3);
+    // The counters of the first one come back with it.
+    let report = stand.report(name);
+    assert_eq!((report.generation, report.counters["stopped"]), (1, 1));
 }

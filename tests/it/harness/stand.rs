@@ -35,7 +35,7 @@ pub(crate) struct Stand {
     runtime: Runtime,
     /// A client of the development app.
     pub(crate) client: Arc<Client>,
-    adapter: Option<Arc<dyn Adapter>>,
+    adapter: Arc<dyn Adapter>,
     _folder: Folder,
 }
 
@@ -129,7 +129,7 @@ impl Layout {
             registry,
             runtime,
             client: Arc::new(client),
-            adapter: Some(adapter.door),
+            adapter: adapter.door,
             _folder: self.folder,
         }
     }
@@ -227,14 +227,9 @@ impl Stand {
         }
     }
 
-    /// Lets go of the adapter's door, as a server does in the end.
-    pub(crate) fn close_adapter(&mut self) {
-        self.adapter = None;
-    }
-
     /// Its door.
     pub(crate) fn adapter(&self) -> &Arc<dyn Adapter> {
-        self.adapter.as_ref().expect("it is open until it is closed")
+        &self.adapter
     }
 
     /// What is known of a live plugin.

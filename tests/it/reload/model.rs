@@ -1,11 +1,10 @@
 //! The change of a version in small, in every order in which threads can meet: the pointer to the live version, an instance behind a
 //! lock, and what it keeps handed over.
 //!
-//! The same steps as in [`Pool::call_keyed`](super::Pool::call_keyed), [`Pool::succeed`](super::Pool::succeed) and the slot's `put`, on
-//! types whose every interleaving is tried.
+//! The same steps as in the runtime's pool (`call_keyed`, `succeed`) and slot (`put`), on types whose interleavings are tried.
 
 use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use loom::sync::{Arc, Mutex};
+use loom::sync::{Arc, Mutex, MutexGuard};
 use loom::thread;
 
 /// Two versions; the number in a slot is what its instance has counted.
@@ -25,11 +24,15 @@ impl Versions {
         }
     }
 
+    fn kept(&self, version: usize) -> MutexGuard<'_, usize> {
+        self.slots[version].lock().expect("nobody panics with it")
+    }
+
     /// One question that is counted. How often it had to look for the live version.
     fn count(&self, says_retired: bool) -> usize {
         for looks in 1.. {
             let version = self.live.load(Ordering::Acquire);
-            let mut slot = self.slots[version].lock().unwrap();
+            let mut slot = self.kept(version);
             if says_retired && self.retired[version].load(Ordering::Relaxed) {
                 continue;
             }
@@ -40,8 +43,8 @@ impl Versions {
     }
 
     fn succeed(&self, old: usize, new: usize) {
-        let mut left = self.slots[old].lock().unwrap();
-        *self.slots[new].lock().unwrap() += std::mem::take(&mut *left);
+        let mut left = self.kept(old);
+        *self.kept(new) += std::mem::take(&mut *left);
         self.retired[new].store(false, Ordering::Relaxed);
         self.retired[old].store(true, Ordering::Relaxed);
         self.live.store(new, Ordering::Release);
@@ -49,7 +52,7 @@ impl Versions {
 
     /// What the live version has counted, when all is over.
     fn counted(&self) -> usize {
-        *self.slots[self.live.load(Ordering::Acquire)].lock().unwrap()
+        *self.kept(self.live.load(Ordering::Acquire))
     }
 }
 
@@ -81,7 +84,7 @@ fn questions_meet(change: Change, askers: usize) {
         }
         for asked in asking {
             // Once more for each change that it may have met.
-            assert!(asked.join().unwrap() <= 2 + usize::from(back));
+            assert!(asked.join().expect("it has its answer") <= 2 + usize::from(back));
         }
         assert_eq!(
             versions.counted(),

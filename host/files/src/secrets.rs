@@ -7,11 +7,11 @@ use serde_json::Value;
 
 /// The secrets of one configuration.
 #[derive(Clone, Default)]
-pub(crate) struct Secrets(Vec<String>);
+pub struct Secrets(Vec<String>);
 
 impl Secrets {
     /// The configuration as the guest gets it, and what was taken out of it. What is no JSON stays as it is.
-    pub(crate) fn hide(config: &str) -> (String, Self) {
+    pub fn hide(config: &str) -> (String, Self) {
         let mut secrets = Self::default();
         let Ok(mut value) = serde_json::from_str::<Value>(config) else {
             return (config.to_owned(), secrets);
@@ -21,7 +21,7 @@ impl Secrets {
     }
 
     /// Options as the link gets them.
-    pub(crate) fn reveal(&self, options: &str) -> String {
+    pub fn reveal(&self, options: &str) -> String {
         let Ok(mut value) = serde_json::from_str::<Value>(options) else {
             return options.to_owned();
         };

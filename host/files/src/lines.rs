@@ -1,15 +1,15 @@
 //! What a guest prints, gathered into lines of the log.
 
-use jackfield_files::LINE_BYTES;
+use crate::text::LINE_BYTES;
 
 /// What a guest has printed on one stream since its last line ended.
 #[derive(Default)]
-pub(crate) struct Lines(Vec<u8>);
+pub struct Lines(Vec<u8>);
 
 impl Lines {
     /// Takes more bytes, and hands every line that they end to `write`, without its end. A line that does not end is cut:
     /// a guest may print for ever.
-    pub(crate) fn take(&mut self, bytes: &[u8], mut write: impl FnMut(&str)) {
+    pub fn take(&mut self, bytes: &[u8], mut write: impl FnMut(&str)) {
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             let (text, ends) = match piece {
                 [text @ .., b'\n'] => (text, true),
