@@ -9,6 +9,7 @@ use crate::chain::{MAX_HELD, Origin, RING_BYTES};
 use crate::event::{BusId, Degraded, Effect, Event, State};
 use crate::ledger::Ledger;
 use crate::membership::Phase;
+use crate::notices::Notices;
 use crate::peers::Peers;
 use crate::publish::Waiting;
 use crate::roster::Roster;
@@ -28,6 +29,7 @@ pub struct Cluster {
     pub(crate) waiting: Waiting,
     pub(crate) roster: Roster,
     pub(crate) ledger: Ledger,
+    pub(crate) notices: Notices,
     pub(crate) timers: Timers,
     pub(crate) effects: Vec<Effect>,
     pub(crate) stats: Stats,
@@ -149,6 +151,7 @@ impl Cluster {
             waiting: Waiting::default(),
             roster,
             ledger: Ledger::new(setup.seed),
+            notices: Notices::default(),
             timers: Timers::default(),
             effects: Vec::new(),
             stats: Stats::default(),
@@ -196,7 +199,7 @@ impl Cluster {
         };
         State {
             open: self.is_open(),
-            complete: self.buses.proven && self.peers.live.values().all(|peer| peer.pull.is_whole()),
+            complete: self.buses.proven && self.peers.are_whole(),
             degraded,
             neighbours: self.neighbours(),
         }
@@ -360,6 +363,7 @@ impl Cluster {
             Message::Taken(name) if *name == *self.me.name => self.hear_namesake(from),
             Message::Taken(_) => {}
             Message::Bye(bye) => self.on_bye(from, &bye),
+            Message::Told(told) => self.on_told(told),
         }
     }
 
@@ -372,6 +376,7 @@ impl Cluster {
         while let Some(timer) = self.timers.due(self.me.now) {
             match timer {
                 Timer::Flush => self.flush_moves(),
+                Timer::Say => self.say_told(),
                 Timer::Gap(topic, node) => self.on_gap(&topic, node),
                 Timer::Linger(topic) => self.on_linger(&topic),
             }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use jackfield_envelope::{Micros, NodeId, Topic, User};
+use jackfield_envelope::{NodeId, Topic, User};
 use jackfield_hub::doors::Reach;
 
-pub use jackfield_envelope::Announcement;
+pub use jackfield_envelope::{Announcement, Stay, Turn};
 
 /// One attached adapter. The rooms above number them, below [`MAX_BUSES`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -59,7 +59,7 @@ pub enum Event<'a> {
     /// A channel has so many subscribers here. For channels whose subscribers are told.
     Counted(&'a Topic, u32),
     /// A user's first connection here came into a presence channel. A signed-in user is a member of a topic that stands
-    /// for the app.
+    /// for the app: it has no subscribers, so the app's server is not told.
     Joined(&'a Topic, &'a User, Bytes),
     /// A user's last connection here is gone.
     Left(&'a Topic, &'a User),
@@ -116,8 +116,6 @@ pub enum Effect {
     Close {
         /// The topic.
         topic: Topic,
-        /// Those alone who subscribed before this time.
-        before: Micros,
         /// Why, for the count.
         why: Loss,
     },
@@ -129,12 +127,35 @@ pub enum Effect {
     Count(Topic, u64),
     /// Queue the webhook `channel_occupied` or `channel_vacated` under an id made of all four fields, and durably.
     Announce(Announcement),
+    /// Queue the webhook `member_added` or `member_removed` under an id made of the stay and the turn, and durably.
+    Notice(MemberNotice),
     /// How things are has changed.
     State(State),
     /// Another node uses this one's name and goes on doing so. This one must not start.
     NameTaken(NodeId),
     /// Peers know that this node goes; nothing is left to do.
     Gone,
+}
+
+/// A user who came into a presence channel, or left it, as the app's server is told of it. Every node makes the same of it; for
+/// the exceptions see `notices.rs`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberNotice {
+    /// The channel.
+    pub topic: Topic,
+    /// Who.
+    pub user: User,
+    /// With which stay the user came, or which one was the last.
+    pub stay: Stay,
+    /// What it was.
+    pub turn: Turn,
+}
+
+impl MemberNotice {
+    /// Whether the user is there.
+    pub const fn came(&self) -> bool {
+        is_coming(self.turn)
+    }
 }
 
 /// The end of a publish.
@@ -219,4 +240,8 @@ pub enum Degraded {
     /// The swap to another adapter waits for this node.
     #[error("the swap waits for node {0}")]
     SwapWaits(NodeId),
+}
+
+pub(crate) const fn is_coming(turn: Turn) -> bool {
+    matches!(turn, Turn::Came | Turn::Back(_))
 }

@@ -13,7 +13,7 @@ use crate::event::Effect;
 use crate::membership::BEAT_US;
 use crate::peers::Peer;
 use crate::rules::Rule;
-use crate::stable::{Keyed, Table, mix, weight};
+use crate::stable::{Keyed, Table, mix, weights};
 
 /// What was announced.
 pub(crate) struct Ledger {
@@ -90,10 +90,25 @@ impl Ledger {
 impl Cluster {
     /// Whether this node is the one that tells the app's server of this channel.
     pub fn owns(&self, topic: &Topic) -> bool {
+        self.rank(topic) == Some(0)
+    }
+
+    /// How many open nodes want the topic more than this one does; none if this one is not open.
+    pub(crate) fn rank(&self, topic: &Topic) -> Option<u64> {
+        let weight = weights(topic.as_str());
+        let mine = (weight(self.me.id), self.me.id);
         let open = self.peers.live.iter().filter(|(_, peer)| peer.open);
-        let rivals = open.map(|(node, _)| (weight(topic.as_str(), *node), *node));
-        let mine = (weight(topic.as_str(), self.me.id), self.me.id);
-        self.is_open() && rivals.max().is_none_or(|best| best < mine)
+        let rivals = open.filter(|(node, _)| (weight(**node), **node) > mine);
+        self.is_open().then(|| rivals.count() as u64)
+    }
+
+    /// Whether all nodes should agree who owns which channel.
+    pub(crate) fn is_calm(&self) -> bool {
+        let now = self.me.now;
+        // Whoever was not open when it was heard last may be by now, and own the channel.
+        let unsure = |peer: &Peer| !peer.open && peer.beat_came + 2 * BEAT_US <= now;
+        let calm = self.peers.calm_ticks >= CALM_TICKS && !self.peers.live.values().any(unsure);
+        self.buses.proven && (calm || self.peers.live.is_empty())
     }
 
     /// The merged occupancy of a channel may have changed.
@@ -129,11 +144,7 @@ impl Cluster {
         };
         let occupied = self.roster.is_occupied(topic);
         let waited = occupied || since + VACATED_US <= now;
-        // Whoever was not open when it was heard last may be by now, and own the channel.
-        let unsure = |peer: &Peer| !peer.open && peer.beat_came + 2 * BEAT_US <= now;
-        let calm = self.peers.calm_ticks >= CALM_TICKS && !self.peers.live.values().any(unsure);
-        let calm = calm || self.peers.live.is_empty();
-        if !(waited && calm && self.buses.proven && self.owns(topic)) {
+        if !(waited && self.is_calm() && self.owns(topic)) {
             return;
         }
         let (series, k) = match self.ledger.known.get(topic) {

@@ -15,6 +15,7 @@ mod cluster;
 mod event;
 mod ledger;
 mod membership;
+mod notices;
 mod peers;
 mod publish;
 mod roster;
@@ -27,7 +28,8 @@ mod topics;
 
 pub use cluster::{Cluster, Setup};
 pub use event::{
-    Announcement, Answer, BusId, Degraded, Delivery, Effect, Event, Loss, MAX_BUSES, Publication, Refused, State,
+    Announcement, Answer, BusId, Degraded, Delivery, Effect, Event, Loss, MAX_BUSES, MemberNotice, Publication,
+    Refused, State, Stay, Turn,
 };
 pub use jackfield_envelope::{Micros, NodeId, Topic, User};
 pub use stats::Stats;

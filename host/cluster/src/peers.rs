@@ -19,8 +19,8 @@ pub(crate) struct Peers {
     pub(crate) debts: Vec<Debt>,
     /// When a link of this node was seen to be down last.
     pub(crate) link_down_at: Option<Micros>,
-    /// When an open peer ended last.
-    pub(crate) death_at: Micros,
+    /// When an open peer ended last of those that are forgotten since.
+    pub(crate) forgotten_death: Micros,
     /// Nodes that others list and this one does not hear.
     pub(crate) strangers: BTreeMap<NodeId, Stranger>,
     /// How many ticks ago somebody came, went, opened or closed.
@@ -31,9 +31,12 @@ pub(crate) struct Peers {
 pub(crate) struct Peer {
     pub(crate) name: Arc<str>,
     pub(crate) buses: [Heard; MAX_BUSES as usize],
-    /// Its last beat, on whatever bus.
+    /// Its first beat, and its last one, on whatever bus.
+    pub(crate) first_k: u64,
     pub(crate) k: u64,
     pub(crate) open: bool,
+    /// It was open once.
+    pub(crate) was_open: bool,
     /// What it serves; 0 if it does not say.
     pub(crate) apps: u64,
     /// It hears somebody whom this node does not.
@@ -86,12 +89,16 @@ pub(crate) struct Source {
     settled_at: Micros,
     /// …on topics told by this number of our roster is here, or known to be missing.
     settled_seq: u64,
-    /// Its time in the last beat that was heard.
+    /// Its time in the last beat that was heard and listed this node.
     pub(crate) beat_at: Micros,
     /// When it said that it starts.
     pub(crate) hello: Option<Micros>,
     /// It has left: older beats are echoes.
     pub(crate) buried: Option<u64>,
+    /// When it ended as an open peer, if it has not come back.
+    pub(crate) died: Micros,
+    /// How far its roster was applied when it ended last, or in which stays of it was told that its users are gone.
+    pub(crate) given_up: u64,
     /// When it left, or was heard of last.
     pub(crate) touched: Micros,
 }
@@ -143,6 +150,11 @@ impl Peers {
         Some(source)
     }
 
+    /// All that live peers have is known.
+    pub(crate) fn are_whole(&self) -> bool {
+        self.live.values().all(|peer| peer.pull.is_whole())
+    }
+
     /// The buses on which every live peer hears this node.
     pub(crate) fn heard_by_all(&self) -> u8 {
         self.live.values().fold(u8::MAX, |mask, peer| mask & peer.on)
@@ -153,6 +165,12 @@ impl Peers {
         confirmed != 0 && self.live.values().all(|peer| peer.on & confirmed != 0)
     }
 
+    /// When an open peer ended last that has not come back.
+    pub(crate) fn death_at(&self) -> Micros {
+        let deaths = self.sources.values().map(|source| source.died);
+        deaths.fold(self.forgotten_death, Micros::max)
+    }
+
     /// Forgets origins that have been gone for long. Gives their names.
     pub(crate) fn forget_sources(&mut self, now: Micros) -> Vec<NodeId> {
         let gone = |(node, source): (&NodeId, &Source)| {
@@ -161,7 +179,8 @@ impl Peers {
         };
         let gone: Vec<NodeId> = self.sources.iter().filter_map(gone).collect();
         for node in &gone {
-            self.sources.remove(node);
+            let died = self.sources.remove(node).map_or(0, |source| source.died);
+            self.forgotten_death = self.forgotten_death.max(died);
         }
         gone
     }

@@ -3,17 +3,19 @@
 //! The view is the union of the parts; nothing else is kept of it but which nodes have something of a topic. A user is in
 //! a channel as long as one part has them there.
 
+mod outbox;
 mod part;
 mod pull;
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use jackfield_envelope::{Move, NodeId, Topic, User};
+use jackfield_envelope::{Move, NodeId, Stay, Topic, User};
 
 use crate::stable::{Keyed, Table};
+pub(crate) use outbox::{GATHER_US, Outbox, chunks};
 use part::Part;
-pub(crate) use pull::{Outbox, Pull};
+pub(crate) use pull::Pull;
 
 /// All parts.
 pub(crate) struct Roster {
@@ -31,10 +33,10 @@ pub(crate) enum Change {
     Came(Topic),
     /// It does not any more.
     Went(Topic),
-    /// Nobody had the user there before.
-    Added(Topic, User, Bytes),
-    /// Nobody has the user there any more.
-    Removed(Topic, User),
+    /// Nobody had the user there before. With the stay that begins, where it is one that an app's server is told of.
+    Added(Topic, User, Bytes, Option<Stay>),
+    /// Nobody has the user there any more. With the stay that ends, where it is one that an app's server is told of.
+    Removed(Topic, User, Option<Stay>),
     Counted(Topic),
 }
 
@@ -91,6 +93,14 @@ impl Roster {
         self.having(topic).any(|(_, part)| part.has_member(topic, user))
     }
 
+    /// A user's stays.
+    pub(crate) fn stays(&self, topic: &Topic, user: &str) -> impl Iterator<Item = Stay> {
+        self.having(topic).filter_map(move |(node, part)| {
+            let number = part.came(topic, user)?;
+            Some(Stay { node, number })
+        })
+    }
+
     /// Subscribers of a topic everywhere, as far as nodes tell them.
     pub(crate) fn count(&self, topic: &Topic) -> u64 {
         self.having(topic)
@@ -108,12 +118,13 @@ impl Roster {
         self.parts.get(&node).map_or(0, |part| part.digest)
     }
 
-    /// The transitions that make a node's part out of nothing.
-    pub(crate) fn steps_of(&self, node: NodeId) -> Vec<Move> {
+    /// The transitions that make a node's part out of nothing, with their numbers.
+    pub(crate) fn steps_of(&self, node: NodeId) -> Vec<(Move, u64)> {
         self.parts.get(&node).map_or_else(Vec::new, Part::steps)
     }
 
-    pub(crate) fn apply(&mut self, node: NodeId, step: &Move) -> Vec<Change> {
+    /// Carries out a node's transition of this number.
+    pub(crate) fn apply(&mut self, node: NodeId, step: &Move, number: u64) -> Vec<Change> {
         let Some(part) = self.parts.get_mut(&node) else {
             return Vec::new();
         };
@@ -122,7 +133,16 @@ impl Roster {
             Move::Joined(topic, ..) | Move::Left(topic, _) => topic,
             Move::Announced(_) => return Vec::new(),
         };
-        if !part.apply(topic, step) {
+        // Who is there already does not come. A topic without subscribers stands for an app: nobody is told who signs in.
+        let began = match step {
+            Move::Joined(_, user, _) if !part.has_member(topic, user) => Some(number),
+            Move::Left(_, user) => part.came(topic, user),
+            _ => None,
+        };
+        let stay = began
+            .filter(|_| part.occupies(topic))
+            .map(|number| Stay { node, number });
+        if !part.apply(topic, step, number) {
             return Vec::new();
         }
         let left = part.is_empty_at(topic);
@@ -135,9 +155,9 @@ impl Roster {
             Move::Occupied(_) => Change::Came(topic.clone()),
             Move::Vacated(_) => Change::Went(topic.clone()),
             Move::Joined(_, user, info) if !others(user) => {
-                Change::Added(topic.clone(), User::clone(user), info.clone())
+                Change::Added(topic.clone(), User::clone(user), info.clone(), stay)
             }
-            Move::Left(_, user) if !others(user) => Change::Removed(topic.clone(), User::clone(user)),
+            Move::Left(_, user) if !others(user) => Change::Removed(topic.clone(), User::clone(user), stay),
             Move::Joined(..) | Move::Left(..) => return Vec::new(),
             Move::Counted(..) | Move::Announced(_) => Change::Counted(topic.clone()),
         };
@@ -145,18 +165,19 @@ impl Roster {
     }
 
     /// Makes a node's part what these steps make out of nothing, by transitions of which none is seen half way.
-    pub(crate) fn replace(&mut self, node: NodeId, steps: &[Move]) -> Vec<Change> {
+    pub(crate) fn replace(&mut self, node: NodeId, steps: &[(Move, u64)]) -> Vec<Change> {
         let mut wanted = Part::new(self.seed);
-        for step in steps {
+        for (step, number) in steps {
             if let Move::Occupied(topic) | Move::Counted(topic, _) | Move::Joined(topic, ..) = step {
-                wanted.apply(topic, step);
+                wanted.apply(topic, step, *number);
             }
         }
         let Some(part) = self.parts.get(&node) else {
             return Vec::new();
         };
         let steps = part.steps_to(&wanted);
-        steps.iter().flat_map(|step| self.apply(node, step)).collect()
+        let apply = |(step, number): &(Move, u64)| self.apply(node, step, *number);
+        steps.iter().flat_map(apply).collect()
     }
 
     fn having(&self, topic: &Topic) -> impl Iterator<Item = (NodeId, &Part)> {

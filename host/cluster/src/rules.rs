@@ -25,6 +25,8 @@ pub(crate) enum Rule {
     RosterBeat,
     /// The owner of a channel goes by what was announced, and tells what it announces.
     Ledger,
+    /// Of a member's coming or going whoever saw it tells, if those who come before have not said that they did.
+    Told,
     /// Hearing is mutual and per bus.
     Mutual,
     /// A publish is confirmed when a bus on which the peer hears has confirmed, for every peer.

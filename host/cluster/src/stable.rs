@@ -42,9 +42,10 @@ pub(crate) const fn mix(mut x: u64) -> u64 {
     x ^ (x >> 31)
 }
 
-/// How much a node wants a topic (rendezvous hashing): the highest has it.
-pub(crate) fn weight(topic: &str, node: NodeId) -> u64 {
-    mix(hash(&[topic.as_bytes()]) ^ mix(node.0))
+/// How much nodes want a topic (rendezvous hashing): the highest has it.
+pub(crate) fn weights(topic: &str) -> impl Fn(NodeId) -> u64 + use<> {
+    let name = hash(&[topic.as_bytes()]);
+    move |node| mix(name ^ mix(node.0))
 }
 
 #[cfg(test)]
@@ -63,7 +64,8 @@ mod tests {
         let mut counts = [0; 3];
         for i in 0..3000 {
             let topic = format!("1/channel-{i}");
-            let best = (0..3).max_by_key(|&at| weight(&topic, nodes[at])).unwrap();
+            let weight = weights(&topic);
+            let best = (0..3).max_by_key(|&at| weight(nodes[at])).unwrap();
             counts[best] += 1;
         }
         assert!(counts.iter().all(|&count| (900..1100).contains(&count)), "{counts:?}");

@@ -8,6 +8,7 @@ mod checks;
 mod directed;
 mod effects;
 mod faults;
+mod members;
 mod profile;
 mod random;
 mod runs;

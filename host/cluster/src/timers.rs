@@ -10,6 +10,8 @@ use jackfield_envelope::{Micros, NodeId, Topic};
 pub(crate) enum Timer {
     /// Transitions wait to be sent.
     Flush,
+    /// Others are to hear what an app's server was told.
+    Say,
     /// Something of this origin is missing.
     Gap(Topic, NodeId),
     /// The topic has nobody.

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use jackfield_cluster::{Announcement, Answer, BusId, Degraded, Effect, NodeId, Refused, State, Topic, User};
+use jackfield_cluster::{
+    Announcement, Answer, BusId, Degraded, Effect, MemberNotice, NodeId, Refused, State, Topic, Turn, User,
+};
 use jackfield_hub::PublishError;
 use jackfield_hub::cluster::{Delivery, Health, Listener, Present, Signed, Told};
 use jackfield_hub::doors::{AdapterNews, AdapterRequest, Envelope};
@@ -39,11 +41,7 @@ impl Driver {
             Effect::Close { topic, .. } => hub.hear(Told::Lost(topic.as_str())),
             Effect::MemberAdded(topic, user, info) => match signed(&topic, &user) {
                 Some(who) => hub.hear(Told::Online(who, true)),
-                None => hub.hear(Told::MemberAdded(
-                    topic.as_str(),
-                    Present { user, info },
-                    core.cluster.owns(&topic),
-                )),
+                None => hub.hear(Told::MemberAdded(topic.as_str(), Present { user, info })),
             },
             Effect::MemberRemoved(topic, user) => match signed(&topic, &user) {
                 Some(who) => hub.hear(Told::Online(who, false)),
@@ -51,6 +49,7 @@ impl Driver {
             },
             Effect::Count(topic, total) => hub.hear(Told::Counted(topic.as_str(), total, core.cluster.owns(&topic))),
             Effect::Announce(it) => hub.hear(Told::Announce(it.topic.as_str(), it.occupied, id_of(&it))),
+            Effect::Notice(it) => hub.hear(Told::Notice(it.topic.as_str(), &it.user, it.came(), notice_id(&it))),
             Effect::State(state) => {
                 core.meet(&state.neighbours);
                 hub.hear(Told::Health(core.health(&state)));
@@ -188,4 +187,15 @@ fn is_presence(topic: &Topic) -> bool {
 /// The same at every node, and for no other transition.
 fn id_of(it: &Announcement) -> String {
     format!("{:016x}-{}", it.series, it.k)
+}
+
+/// The same at every node, and for no other turn.
+fn notice_id(it: &MemberNotice) -> String {
+    let stay = format!("{:016x}-{}", it.stay.node.0, it.stay.number);
+    match it.turn {
+        Turn::Came => format!("{stay}-came"),
+        Turn::Left => format!("{stay}-left"),
+        Turn::Gone(beat) => format!("{stay}-gone-{beat}"),
+        Turn::Back(beat) => format!("{stay}-back-{beat}"),
+    }
 }

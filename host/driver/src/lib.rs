@@ -345,10 +345,6 @@ impl hub::Cluster for Driver {
         };
         core.cluster.occupied().filter(of_app).filter_map(counted).collect()
     }
-
-    fn owns(&self, topic: &ChannelTopic) -> bool {
-        self.core.lock().cluster.owns(&shared(topic))
-    }
 }
 
 /// A channel's topic as the cluster knows it: the same text.

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::fields::Reader;
 use super::{
     Announcement, AskSnapshot, Beat, Bye, Data, Envelope, Link, Malformed, Mark, Message, Move, Moves, Need, Publishes,
-    Resend, Snapshot, Tail, Tails, TailsAck, VERSION,
+    Resend, Snapshot, Stay, Tail, Tails, TailsAck, Told, Turn, VERSION,
 };
 
 pub(super) fn read(bytes: Bytes) -> Result<Envelope, Malformed> {
@@ -29,6 +29,7 @@ pub(super) fn read(bytes: Bytes) -> Result<Envelope, Malformed> {
         11 => Message::Hello(reader.name()?),
         12 => Message::Taken(reader.name()?),
         13 => Message::Bye(bye(&mut reader)?),
+        14 => Message::Told(reader.list(told)?),
         _ => return Err(Malformed::Kind),
     };
     Ok(Envelope { from, message })
@@ -176,6 +177,11 @@ fn snapshot(reader: &mut Reader) -> Result<Snapshot, Malformed> {
         chunk: reader.small()?,
         of: reader.small()?,
         moves: reader.list(one_move)?,
+        numbers: if reader.is_at_end() {
+            Vec::new()
+        } else {
+            reader.list(Reader::number)?
+        },
     })
 }
 
@@ -183,5 +189,23 @@ fn bye(reader: &mut Reader) -> Result<Bye, Malformed> {
     Ok(Bye {
         last_at: reader.number()?,
         settled: reader.list(|reader| Ok((reader.node()?, reader.number()?)))?,
+    })
+}
+
+fn told(reader: &mut Reader) -> Result<Told, Malformed> {
+    Ok(Told {
+        topic: reader.topic()?,
+        user: reader.user()?,
+        stay: Stay {
+            node: reader.node()?,
+            number: reader.number()?,
+        },
+        turn: match reader.byte()? {
+            0 => Turn::Came,
+            1 => Turn::Left,
+            2 => Turn::Gone(reader.number()?),
+            3 => Turn::Back(reader.number()?),
+            _ => return Err(Malformed::Bounds),
+        },
     })
 }

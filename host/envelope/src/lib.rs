@@ -49,6 +49,8 @@ pub enum Message {
     /// The name has a node already: the sender.
     Taken(String),
     Bye(Bye),
+    /// The sender has told an app's server of these members.
+    Told(Vec<Told>),
 }
 
 /// A publish, on its channel's topic.
@@ -90,7 +92,7 @@ pub struct Beat {
     pub roster_digest: u64,
     /// The `at` of the newest publish that was forgotten.
     pub forgotten_at: Micros,
-    /// When an open peer ended last.
+    /// When an open peer ended last that has not come back.
     pub death_at: Micros,
     /// All live peers.
     pub peers: Vec<Mark>,
@@ -212,6 +214,37 @@ pub struct Announcement {
     pub occupied: bool,
 }
 
+/// A user's time in a presence channel at one node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Stay {
+    pub node: NodeId,
+    /// The number of the transition of that node with which it began.
+    pub number: u64,
+}
+
+/// A webhook of a member that a node has queued.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    pub topic: Topic,
+    pub user: User,
+    /// The one that began, or the last one.
+    pub stay: Stay,
+    pub turn: Turn,
+}
+
+/// What a stay was for the cluster: before it, or after it, the user was nowhere in the channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Turn {
+    /// It began.
+    Came,
+    /// It ended.
+    Left,
+    /// Its node was given up after that beat; or somebody had told wrongly, about then, that the user is there.
+    Gone(u64),
+    /// With that beat its node was there again; or somebody had told wrongly, about then, that the user is gone.
+    Back(u64),
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AskSnapshot {
     /// Of which snapshot; 0 asks for a new one.
@@ -228,6 +261,8 @@ pub struct Snapshot {
     pub chunk: u32,
     pub of: u32,
     pub moves: Vec<Move>,
+    /// For each of these the number that it had when it happened. Empty from versions that did not say it.
+    pub numbers: Vec<u64>,
 }
 
 /// I go.

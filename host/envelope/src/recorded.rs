@@ -166,9 +166,22 @@ fn rosters() -> Vec<Recorded> {
                 chunk: 1,
                 of: 2,
                 moves: moves(),
+                numbers: Vec::new(),
             }),
             "010a0700000000000000040d0102060007312f6c6f6262790107312f6c6f6262790207312f6c6f626279ac020307312f6c6f\
              62627903616e6e027b7d0407312f6c6f62627903616e6e0507312f6c6f62627905000000000000000601",
+        ),
+        (
+            Message::Told(vec![Told {
+                topic: topic(),
+                user: User::from("ann"),
+                stay: Stay {
+                    node: NODE,
+                    number: 300,
+                },
+                turn: Turn::Gone(5),
+            }]),
+            "010e07000000000000000107312f6c6f62627903616e6e0900000000000000ac020205",
         ),
     ]
 }

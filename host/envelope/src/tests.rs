@@ -138,18 +138,45 @@ fn message() -> impl Strategy<Value = Message> {
         })),
         (any::<u64>(), vec(one_move(), 0..6)).prop_map(|(first, moves)| Message::Moves(Moves { first, moves })),
         (any::<u64>(), any::<u32>()).prop_map(|(id, chunk)| Message::AskSnapshot(AskSnapshot { id, chunk })),
-        (any::<u64>(), any::<[u32; 2]>(), vec(one_move(), 0..6)).prop_map(|(seq, [chunk, of], moves)| {
-            Message::Snapshot(Snapshot {
-                id: seq / 2,
-                seq,
-                chunk,
-                of,
-                moves,
-            })
-        }),
+        snapshot(),
+        told(),
         "[a-z]{1,9}".prop_map(Message::Hello),
         "[a-z]{1,9}".prop_map(Message::Taken),
     ]
+}
+
+fn snapshot() -> impl Strategy<Value = Message> {
+    let lists = (vec(one_move(), 0..6), vec(any::<u64>(), 0..6));
+    (any::<u64>(), any::<[u32; 2]>(), lists).prop_map(|(seq, [chunk, of], (moves, numbers))| {
+        Message::Snapshot(Snapshot {
+            id: seq / 2,
+            seq,
+            chunk,
+            of,
+            moves,
+            numbers,
+        })
+    })
+}
+
+fn told() -> impl Strategy<Value = Message> {
+    let turn = prop_oneof![
+        Just(Turn::Came),
+        Just(Turn::Left),
+        any::<u64>().prop_map(Turn::Gone),
+        any::<u64>().prop_map(Turn::Back)
+    ];
+    let told = (topic(), user(), any::<[u64; 2]>(), turn);
+    let told = told.prop_map(|(topic, user, [node, number], turn)| Told {
+        topic,
+        user,
+        stay: Stay {
+            node: NodeId(node),
+            number,
+        },
+        turn,
+    });
+    vec(told, 0..6).prop_map(Message::Told)
 }
 
 fn envelope() -> impl Strategy<Value = Envelope> {
@@ -169,7 +196,8 @@ fn weight(message: &Message) -> usize {
         Message::Bye(it) => it.settled.capacity() * size_of::<(NodeId, u64)>(),
         Message::Resend(it) => it.frames.capacity() * size_of::<Bytes>(),
         Message::Moves(it) => moves(&it.moves),
-        Message::Snapshot(it) => moves(&it.moves),
+        Message::Snapshot(it) => moves(&it.moves) + it.numbers.capacity() * size_of::<u64>(),
+        Message::Told(it) => it.capacity() * (size_of::<Told>() + 64),
         _ => 0,
     }
 }
@@ -183,7 +211,7 @@ proptest! {
     }
 
     #[test]
-    fn hostile_bytes_are_read_or_refused(bytes in vec(any::<u8>(), 0..300), kind in 0..15_u8) {
+    fn hostile_bytes_are_read_or_refused(bytes in vec(any::<u8>(), 0..300), kind in 0..16_u8) {
         let open = Seal::default();
         let mut said = vec![VERSION, kind];
         said.extend_from_slice(&bytes);

@@ -2,7 +2,7 @@
 
 use bytes::{BufMut as _, BytesMut};
 
-use super::{Beat, Data, Envelope, Message, Move, Publishes, Resend, Tails, VERSION};
+use super::{Beat, Data, Envelope, Message, Move, Publishes, Resend, Tails, Turn, VERSION};
 
 pub(super) fn write(envelope: &Envelope) -> BytesMut {
     let mut to = Writer(BytesMut::with_capacity(room(&envelope.message)));
@@ -36,6 +36,7 @@ const fn kind(message: &Message) -> u8 {
         Message::Hello(_) => 11,
         Message::Taken(_) => 12,
         Message::Bye(_) => 13,
+        Message::Told(_) => 14,
     }
 }
 
@@ -79,8 +80,25 @@ fn body(to: &mut Writer, message: &Message) {
             to.number(it.chunk.into());
             to.number(it.of.into());
             to.list(&it.moves, one_move);
+            to.list(&it.numbers, |to, number| to.number(*number));
         }
         Message::Hello(name) | Message::Taken(name) => to.text(name),
+        Message::Told(it) => to.list(it, |to, told| {
+            to.text(told.topic.as_str());
+            to.text(&told.user);
+            to.0.put_u64_le(told.stay.node.0);
+            to.number(told.stay.number);
+            let (turn, beat) = match told.turn {
+                Turn::Came => (0, None),
+                Turn::Left => (1, None),
+                Turn::Gone(beat) => (2, Some(beat)),
+                Turn::Back(beat) => (3, Some(beat)),
+            };
+            to.0.put_u8(turn);
+            if let Some(beat) = beat {
+                to.number(beat);
+            }
+        }),
     }
 }
 

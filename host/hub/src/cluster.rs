@@ -31,9 +31,6 @@ pub trait Cluster: Send + Sync {
 
     /// The channels of an app with subscribers at other instances, and how many those are.
     fn channels_elsewhere(&self, app: &str) -> Vec<(String, u64)>;
-
-    /// Whether this instance is the one that tells the app's server of this channel.
-    fn owns(&self, topic: &Topic) -> bool;
 }
 
 /// What is known of a channel beyond this hub.
@@ -121,8 +118,8 @@ pub enum Told<'a> {
     Followed(&'a str, u64, Vec<Present>),
     /// Something was lost for the subscribers of this topic: they are to connect anew.
     Lost(&'a str),
-    /// A user came into a presence channel, here or elsewhere; and whether this instance tells the app's server.
-    MemberAdded(&'a str, Present, bool),
+    /// A user came into a presence channel, here or elsewhere.
+    MemberAdded(&'a str, Present),
     /// A user is nowhere in a presence channel any more.
     MemberRemoved(&'a str, &'a str),
     /// A channel has so many subscribers everywhere; and whether this instance tells the app's server.
@@ -135,6 +132,8 @@ pub enum Told<'a> {
     Unwatch(Watch),
     /// This instance is to tell the app's server that a channel is occupied, or that it is not, under this id.
     Announce(&'a str, bool, String),
+    /// This instance is to tell the app's server that a user came into a presence channel, or that they left it, under this id.
+    Notice(&'a str, &'a str, bool, String),
     /// How things are has changed.
     Health(Health),
 }

@@ -49,10 +49,8 @@ pub struct Hub {
     users: Users,
     /// Locked inside of a channel's lock, so that what a new subscriber gets and what follows are of one piece.
     cache: Mutex<Cache>,
-    /// What is looked at again some time after it happened, oldest first.
-    later: Mutex<VecDeque<(u64, Later)>>,
-    /// Users who left a presence channel a moment ago, since when.
-    away: Mutex<HashMap<Topic, HashMap<Arc<str>, u64>>>,
+    /// Channels that were empty at that time, and are looked at again some time later; oldest first.
+    empty: Mutex<VecDeque<(u64, Topic)>>,
     /// Channels whose subscribers are to be told how many they are, when it is time.
     recount: Mutex<Vec<Topic>>,
     /// Tells one occupation of a channel from another.
@@ -63,14 +61,6 @@ pub struct Hub {
 
 /// A part of the table of channels.
 type Stripe = RwLock<HashMap<Topic, Arc<Channel>>>;
-
-/// What may have become true a while after something happened.
-enum Later {
-    /// The channel is still empty.
-    Empty(Topic),
-    /// The user is still away.
-    Away(Topic, Arc<str>),
-}
 
 /// One event on its way to the subscribers of one channel.
 #[derive(Clone, Debug)]
@@ -127,8 +117,7 @@ impl Hub {
             apps,
             users: Users::default(),
             cache: Mutex::default(),
-            later: Mutex::default(),
-            away: Mutex::default(),
+            empty: Mutex::default(),
             recount: Mutex::default(),
             occupations: AtomicU64::new(0),
             now_ms: AtomicU64::new(0),
@@ -188,14 +177,10 @@ impl Hub {
         self.cluster.drive(self);
     }
 
-    /// Looks at what happened a while ago: lets go of empty channels, tells of users who stayed away, forgets old events.
-    /// Called every second or so.
+    /// Looks at what happened a while ago: lets go of empty channels, forgets old events. Called every second or so.
     pub fn sweep(&self, now_ms: u64) {
-        while let Some((since_ms, later)) = self.due(now_ms) {
-            match later {
-                Later::Empty(topic) => self.let_go(&topic, since_ms),
-                Later::Away(topic, user_id) => self.tell_if_gone(&topic, &user_id, since_ms),
-            }
+        while let Some((since_ms, topic)) = self.due(now_ms) {
+            self.let_go(&topic, since_ms);
         }
         self.now_ms.store(now_ms, Ordering::Relaxed);
         self.cache.lock().sweep(now_ms);
@@ -226,11 +211,11 @@ impl Hub {
         }
     }
 
-    fn due(&self, now_ms: u64) -> Option<(u64, Later)> {
-        let mut later = self.later.lock();
-        let (since_ms, _) = later.front()?;
+    fn due(&self, now_ms: u64) -> Option<(u64, Topic)> {
+        let mut empty = self.empty.lock();
+        let (since_ms, _) = empty.front()?;
         if since_ms + HOLD_MS <= now_ms {
-            later.pop_front()
+            empty.pop_front()
         } else {
             None
         }
@@ -287,7 +272,7 @@ impl Hub {
     fn linger(&self, state: &mut State, topic: &Topic, now_ms: u64) {
         state.empty_since_ms = now_ms;
         if !std::mem::replace(&mut state.lingers, true) {
-            self.later.lock().push_back((now_ms, Later::Empty(topic.clone())));
+            self.empty.lock().push_back((now_ms, topic.clone()));
         }
     }
 
@@ -324,6 +309,5 @@ impl Drop for Receipt {
 /// Tables of channels, each under a lock of its own: many more than threads, so that they seldom meet.
 const STRIPES: usize = 64;
 
-/// How long an empty channel is kept, and a user awaited before the app's server is told: page changes and reconnects come
-/// back within it (Pusher documents, "Webhooks": up to 3 s).
+/// How long an empty channel is kept: page changes and reconnects come back within it.
 const HOLD_MS: u64 = 3_000;

@@ -45,16 +45,17 @@ impl Notices {
         self.tell(topic, "cache_miss", webhooks::cache_miss);
     }
 
-    pub(crate) fn member_added(&self, topic: &Topic, user_id: &str) {
-        self.tell(topic, "member_added", |channel| {
-            webhooks::member_added(channel, user_id)
-        });
-    }
-
-    pub(crate) fn member_removed(&self, topic: &Topic, user_id: &str) {
-        self.tell(topic, "member_removed", |channel| {
-            webhooks::member_removed(channel, user_id)
-        });
+    /// Under an id that other instances would use as well.
+    pub(crate) fn member(&self, topic: &Topic, user_id: &str, came: bool, id: String) {
+        if came {
+            self.tell_as(topic, "member_added", Some(id), |channel| {
+                webhooks::member_added(channel, user_id)
+            });
+        } else {
+            self.tell_as(topic, "member_removed", Some(id), |channel| {
+                webhooks::member_removed(channel, user_id)
+            });
+        }
     }
 
     pub(crate) fn subscription_count(&self, topic: &Topic, count: u64) {

@@ -30,6 +30,16 @@ const ROOMS: usize = 20;
 // The one who should tell of the first death is dead as well before it is known.
 #[tokio::test]
 async fn two_deaths_in_a_row_are_told_once_by_whoever_is_left() {
+    two_deaths(Duration::from_millis(1_500)).await;
+}
+
+// The one who should tell of the first death dies when the others think that it will.
+#[tokio::test]
+async fn a_death_is_told_though_its_teller_dies_over_it() {
+    two_deaths(Duration::from_millis(4_500)).await;
+}
+
+async fn two_deaths(between: Duration) {
     let redis = Broker::redis().await;
     let mut receiver = Node::start("receiver", &[DEVELOPMENT.key, DEVELOPMENT.secret]);
     let port = receiver.sees(&json!({ "saw": "listening" })).await["port"].clone();
@@ -66,7 +76,7 @@ async fn two_deaths_in_a_row_are_told_once_by_whoever_is_left() {
     let load = Load::start("room", &[fleet.port(0)], &[fleet.port(0)]).await;
     let died = Instant::now();
     drop(fleet.servers.remove(2));
-    tokio::time::sleep(BETWEEN).await;
+    tokio::time::sleep(between).await;
     drop(fleet.servers.remove(1));
     let gone: BTreeSet<String> = [lonely, twice].concat().into_iter().collect();
     left_once(&mut ann, &gone).await;
@@ -183,9 +193,6 @@ impl Told {
         self.rooms.values().filter(|occupied| !**occupied).count()
     }
 }
-
-/// The second one dies before the first is known to be dead.
-const BETWEEN: Duration = Duration::from_millis(1_500);
 
 /// No member is listed for longer after its instance has died; the later of two deaths counts.
 const GHOST: Duration = Duration::from_secs(12);

@@ -199,7 +199,6 @@ impl Cluster {
 
     /// What is missing of this origin will not come: whoever it was for connects anew.
     pub(crate) fn give_up(&mut self, topic: &Topic, from: NodeId, why: Loss) {
-        let now = self.me.now;
         let Some(known) = self.topics.table.get_mut(topic) else {
             return;
         };
@@ -210,7 +209,6 @@ impl Cluster {
             self.stats.closes += 1;
             self.effects.push(Effect::Close {
                 topic: topic.clone(),
-                before: now,
                 why,
             });
         }

@@ -26,7 +26,7 @@ impl Cluster {
                 roster_seq: self.roster.seq(),
                 roster_digest: self.roster.digest_of(self.me.id),
                 forgotten_at: self.origin.forgotten_at(),
-                death_at: self.peers.death_at,
+                death_at: self.peers.death_at(),
                 peers: self.marks(bus, at),
                 apps: self.me.apps,
             };
@@ -44,7 +44,7 @@ impl Cluster {
             return;
         };
         source.clock.sample(beat.at, now);
-        if source.buried.is_some_and(|k| beat.k <= k) || !self.meet(from, &beat.name) {
+        if source.buried.is_some_and(|k| beat.k <= k) || !self.meet(from, &beat) {
             return;
         }
         let mark = beat.peers.iter().find(|mark| mark.node == self.me.id).copied();
@@ -63,7 +63,7 @@ impl Cluster {
     }
 
     /// Makes sure that the node counts as alive. False if there are too many.
-    fn meet(&mut self, node: NodeId, name: &str) -> bool {
+    fn meet(&mut self, node: NodeId, beat: &Beat) -> bool {
         if self.peers.live.contains_key(&node) {
             return true;
         }
@@ -71,10 +71,12 @@ impl Cluster {
             return false;
         }
         let peer = Peer {
-            name: name.into(),
+            name: beat.name.as_str().into(),
             buses: [Heard::default(); MAX_BUSES as usize],
+            first_k: beat.k,
             k: 0,
             open: false,
+            was_open: false,
             apps: 0,
             strangers: false,
             heard_in_tick: true,
@@ -88,6 +90,10 @@ impl Cluster {
             pull: Pull::default(),
         };
         self.peers.live.insert(node, peer);
+        // It was cut off, and tells for itself what it has published.
+        if let Some(source) = self.peers.sources.get_mut(&node) {
+            source.died = 0;
+        }
         self.peers.strangers.remove(&node);
         self.peers.calm_ticks = 0;
         self.roster.add_node(node);
@@ -124,10 +130,9 @@ impl Cluster {
         if beat.k < peer.k {
             return;
         }
-        if peer.open != beat.open {
-            self.peers.calm_ticks = 0;
-        }
+        let opened = peer.open != beat.open;
         (peer.open, peer.apps) = (beat.open, beat.apps);
+        peer.was_open |= beat.open;
         // One beat comes once for each bus: where this node is heard on one, it is heard.
         let heard_before = beat.k == peer.k && peer.mark.is_some_and(|mark| mark.heard);
         peer.mark = mark.map(|mark| Mark {
@@ -136,6 +141,10 @@ impl Cluster {
         });
         peer.k = beat.k;
         (peer.beat_at, peer.beat_came) = (beat.at, now);
+        if opened {
+            self.peers.calm_ticks = 0;
+            self.tell_due();
+        }
     }
 
     /// A peer that did not know this node for a while has waited for nobody here. Where it has forgotten what subscribers
@@ -151,7 +160,11 @@ impl Cluster {
         let Some(source) = self.peers.sources.get_mut(&from) else {
             return;
         };
-        let heard_at = std::mem::replace(&mut source.beat_at, beat.at);
+        // Who does not know this node says nothing to it: what happens meanwhile is told by the first beat that lists it again.
+        let heard_at = source.beat_at;
+        if known.is_some() {
+            source.beat_at = beat.at;
+        }
         if !again || !self.me.rules.hold(Rule::Meeting) {
             return;
         }

@@ -58,11 +58,11 @@ impl Cluster {
         };
         self.peers.calm_ticks = 0;
         let now = self.me.now;
-        if self.may_be_open(&peer) {
-            self.peers.death_at = self.me.stamp();
-        }
+        let died = if self.may_be_open(&peer) { self.me.stamp() } else { 0 };
         if let Some(source) = self.peers.source(node, now) {
+            source.died = died;
             source.buried = Some(if end == End::Expired { peer.k } else { u64::MAX });
+            source.given_up = source.given_up.max(peer.pull.applied);
         }
         let removed = self.roster.remove_node(node);
         for change in removed {
@@ -92,6 +92,7 @@ impl Cluster {
             }
             End::Left { .. } => {}
         }
+        self.tell_due();
         self.retry_publishes();
     }
 
@@ -138,11 +139,7 @@ impl Cluster {
             };
             if known.listening().is_some_and(|since| since < debt.since) {
                 self.stats.closes += 1;
-                self.effects.push(Effect::Close {
-                    topic,
-                    before: debt.since,
-                    why: Loss::Debt,
-                });
+                self.effects.push(Effect::Close { topic, why: Loss::Debt });
             }
         }
     }
@@ -172,9 +169,9 @@ impl Cluster {
         down.is_none_or(|down| down + 2 * BEAT_US < peer.beat_came)
     }
 
-    /// The peer took publishes when it was heard last, or may have begun to while nothing came from it.
+    /// The peer took publishes once, or may have begun to while nothing came from it.
     fn may_be_open(&self, peer: &Peer) -> bool {
-        peer.open || !self.was_linked(peer)
+        peer.was_open || !self.was_linked(peer)
     }
 
     fn add_debt(&mut self, node: NodeId, name: Arc<str>, is_owed: impl Fn(&Followed) -> bool) {

@@ -76,6 +76,7 @@ impl Cluster {
 
     pub(crate) fn on_leave(&mut self) {
         if matches!(self.me.phase, Phase::Joining | Phase::Open) {
+            self.tell_all_members();
             self.me.phase = Phase::Leaving(self.me.stamp());
         } else if !matches!(self.me.phase, Phase::Leaving(_) | Phase::Ended) {
             self.me.phase = Phase::Ended;

@@ -12,6 +12,10 @@ impl Cluster {
         if now > self.me.last_tick + (u64::from(MAX_SILENT) + 1) * BEAT_US && self.me.last_tick > 0 {
             self.wake_up();
         }
+        if now > self.me.last_tick + 2 * BEAT_US {
+            // What others have said meanwhile is not read yet.
+            self.peers.calm_ticks = 0;
+        }
         self.me.last_tick = now;
         self.me.next_tick = now + BEAT_US;
         if self.me.phase == Phase::Ended {
@@ -42,6 +46,8 @@ impl Cluster {
         // What others announced while the link was away is not known yet.
         let calm = self.peers.calm_ticks.saturating_add(1);
         self.peers.calm_ticks = if self.buses.proven { calm } else { 0 };
+        // Whoever left the channel before it was empty is told of before.
+        self.tell_members();
         self.announce_all();
     }
 
@@ -57,12 +63,15 @@ impl Cluster {
     fn clean(&mut self) {
         let now = self.me.now;
         let (live, roster) = (&self.peers.live, &self.roster);
+        // Whoever was met a moment ago has heard what was forgotten until then; its topics are not known yet.
+        let known = self.peers.are_whole();
         self.origin.forget(now, |topic, sent| {
             let mut occupants = roster.occupants(topic);
-            occupants.all(|node| {
-                let telling = live.get(&node).map(|peer| &peer.telling);
-                telling.is_none_or(|telling| telling.acked >= sent.at && !telling.late.contains_key(topic))
-            })
+            known
+                && occupants.all(|node| {
+                    let telling = live.get(&node).map(|peer| &peer.telling);
+                    telling.is_none_or(|telling| telling.acked >= sent.at && !telling.late.contains_key(topic))
+                })
         });
         if self.me.k.is_multiple_of(CLEAN_TICKS) {
             self.forget_rx();

@@ -19,7 +19,15 @@ pub(crate) struct Part {
 struct Place {
     occupied: bool,
     subscribers: u32,
-    members: BTreeMap<User, Bytes>,
+    members: BTreeMap<User, Member>,
+}
+
+/// A user who is there.
+#[derive(Clone, PartialEq, Eq)]
+struct Member {
+    info: Bytes,
+    /// The number of the transition with which they came.
+    number: u64,
 }
 
 impl Part {
@@ -45,15 +53,22 @@ impl Part {
     }
 
     pub(crate) fn members(&self, topic: &Topic) -> impl Iterator<Item = (&User, &Bytes)> {
-        self.places.get(topic).into_iter().flat_map(|place| &place.members)
+        let members = self.places.get(topic).into_iter().flat_map(|place| &place.members);
+        members.map(|(user, member)| (user, &member.info))
+    }
+
+    /// The number of the transition with which a user came.
+    pub(crate) fn came(&self, topic: &Topic, user: &str) -> Option<u64> {
+        let place = self.places.get(topic)?;
+        place.members.get(user).map(|member| member.number)
     }
 
     pub(crate) fn is_empty_at(&self, topic: &Topic) -> bool {
         !self.places.contains_key(topic)
     }
 
-    /// Carries out a transition on its topic. False if it changed nothing.
-    pub(crate) fn apply(&mut self, topic: &Topic, step: &Move) -> bool {
+    /// Carries out a transition of this number on its topic. False if it changed nothing.
+    pub(crate) fn apply(&mut self, topic: &Topic, step: &Move, number: u64) -> bool {
         let place = self.places.entry(topic.clone()).or_default();
         let name = topic.as_str().as_bytes();
         let mut digest = 0;
@@ -70,12 +85,17 @@ impl Part {
                 digest = count_digest(before) ^ count_digest(*count);
             }
             Move::Joined(_, user, info) => {
-                let before = place.members.insert(User::clone(user), info.clone());
-                digest = member_digest(name, user, info) ^ before.map_or(0, |info| member_digest(name, user, &info));
+                let member = Member {
+                    info: info.clone(),
+                    number,
+                };
+                let before = place.members.insert(User::clone(user), member);
+                let before = before.map_or(0, |member| member_digest(name, user, &member.info));
+                digest = member_digest(name, user, info) ^ before;
             }
             Move::Left(_, user) => {
                 let before = place.members.remove(user);
-                digest = before.map_or(0, |info| member_digest(name, user, &info));
+                digest = before.map_or(0, |member| member_digest(name, user, &member.info));
             }
             Move::Announced(_) => {}
         }
@@ -87,38 +107,39 @@ impl Part {
     }
 
     /// The transitions that make this part out of nothing.
-    pub(crate) fn steps(&self) -> Vec<Move> {
+    pub(crate) fn steps(&self) -> Vec<(Move, u64)> {
         Self::new(0).steps_to(self)
     }
 
-    /// The transitions that make the other part out of this one, comings before goings.
-    pub(crate) fn steps_to(&self, to: &Self) -> Vec<Move> {
+    /// The transitions that make the other part out of this one, comings before goings. With their numbers, if they have one.
+    pub(crate) fn steps_to(&self, to: &Self) -> Vec<(Move, u64)> {
         let empty = Place::default();
         let (mut came, mut gone) = (Vec::new(), Vec::new());
         for (topic, wanted) in sorted(&to.places) {
             let place = self.places.get(topic).unwrap_or(&empty);
             if wanted.occupied && !place.occupied {
-                came.push(Move::Occupied(topic.clone()));
+                came.push((Move::Occupied(topic.clone()), 0));
             }
             if wanted.subscribers != place.subscribers {
-                came.push(Move::Counted(topic.clone(), wanted.subscribers));
+                came.push((Move::Counted(topic.clone(), wanted.subscribers), 0));
             }
-            for (user, info) in &wanted.members {
-                if place.members.get(user) != Some(info) {
-                    came.push(Move::Joined(topic.clone(), User::clone(user), info.clone()));
+            for (user, member) in &wanted.members {
+                if place.members.get(user) != Some(member) {
+                    let step = Move::Joined(topic.clone(), User::clone(user), member.info.clone());
+                    came.push((step, member.number));
                 }
             }
         }
         for (topic, place) in sorted(&self.places) {
             let wanted = to.places.get(topic).unwrap_or(&empty);
             for user in place.members.keys().filter(|user| !wanted.members.contains_key(*user)) {
-                gone.push(Move::Left(topic.clone(), User::clone(user)));
+                gone.push((Move::Left(topic.clone(), User::clone(user)), 0));
             }
             if place.subscribers > 0 && !to.places.contains_key(topic) {
-                gone.push(Move::Counted(topic.clone(), 0));
+                gone.push((Move::Counted(topic.clone(), 0), 0));
             }
             if place.occupied && !wanted.occupied {
-                gone.push(Move::Vacated(topic.clone()));
+                gone.push((Move::Vacated(topic.clone()), 0));
             }
         }
         came.append(&mut gone);

@@ -1,56 +1,11 @@
-//! How parts of the roster travel: numbered transitions, and snapshots for whoever has missed some.
+//! What peers tell of their parts of the roster: transitions in their order, and a snapshot where some were missed.
 
-use std::collections::{BTreeMap, VecDeque};
-
-use jackfield_envelope::{AskSnapshot, Message, Micros, Move, Moves, NodeId, Snapshot, Topic};
+use jackfield_envelope::{AskSnapshot, Message, Micros, Move, Moves, NodeId, Snapshot, User};
 
 use crate::cluster::Cluster;
 use crate::event::Effect;
-use crate::roster::{Change, Roster};
+use crate::roster::Change;
 use crate::rules::Rule;
-use crate::timers::Timer;
-
-/// This node's own transitions.
-#[derive(Default)]
-pub(crate) struct Outbox {
-    /// The number of the last one.
-    seq: u64,
-    unsent: Vec<Move>,
-    /// Where among them the count of a topic stands that a later one replaces.
-    counts: BTreeMap<Topic, usize>,
-    sent_at: Micros,
-    /// Snapshots that somebody is collecting, the newest last.
-    frozen: VecDeque<Frozen>,
-}
-
-impl Outbox {
-    /// A rush of subscribers makes one count: nobody has seen those that still wait. Comings and goings of the topic stay
-    /// where they are among its counts.
-    fn add(&mut self, step: Move) {
-        match &step {
-            Move::Counted(topic, count) => {
-                let waiting = self.counts.get(topic).and_then(|at| self.unsent.get_mut(*at));
-                if let Some(Move::Counted(_, waiting)) = waiting {
-                    *waiting = *count;
-                    return;
-                }
-                self.counts.insert(topic.clone(), self.unsent.len());
-            }
-            Move::Occupied(topic) | Move::Vacated(topic) => {
-                self.counts.remove(topic);
-            }
-            Move::Joined(..) | Move::Left(..) | Move::Announced(_) => {}
-        }
-        self.seq += 1;
-        self.unsent.push(step);
-    }
-}
-
-struct Frozen {
-    id: u64,
-    seq: u64,
-    chunks: Vec<Vec<Move>>,
-}
 
 /// How far a peer's part is known here.
 #[derive(Default)]
@@ -72,7 +27,8 @@ enum Asking {
     Wanted,
     Active {
         id: u64,
-        steps: Vec<Move>,
+        /// With their numbers.
+        steps: Vec<(Move, u64)>,
         next: u32,
         asked: Micros,
     },
@@ -95,47 +51,7 @@ impl Pull {
     }
 }
 
-impl Roster {
-    /// The number of the last transition of this node.
-    pub(crate) const fn seq(&self) -> u64 {
-        self.outbox.seq
-    }
-}
-
 impl Cluster {
-    /// Carries out a transition of this node and tells all. Gives its number.
-    pub(crate) fn tell_move(&mut self, step: Move) -> u64 {
-        let me = self.me.id;
-        let due = self.roster.outbox.sent_at + GATHER_US;
-        // Carrying it out may tell another one: the timer is set for both.
-        if self.roster.outbox.unsent.is_empty() && due > self.me.now {
-            self.timers.set(due, Timer::Flush);
-        }
-        self.roster.outbox.add(step.clone());
-        let seq = self.roster.seq();
-        self.apply_move(me, &step);
-        if due <= self.me.now || self.roster.outbox.unsent.len() >= MAX_UNSENT {
-            self.flush_moves();
-        }
-        seq
-    }
-
-    pub(crate) fn flush_moves(&mut self) {
-        let moves = std::mem::take(&mut self.roster.outbox.unsent);
-        self.roster.outbox.counts.clear();
-        self.roster.outbox.sent_at = self.me.now;
-        // Nobody knows this node yet; whoever meets it asks for all it has.
-        if moves.is_empty() || !self.is_heard_of() {
-            return;
-        }
-        let mut first = self.roster.seq() + 1 - moves.len() as u64;
-        for moves in chunks(moves, self.me.bounds.chunk_bytes) {
-            let count = moves.len() as u64;
-            self.tell_all(Message::Moves(Moves { first, moves }));
-            first += count;
-        }
-    }
-
     pub(crate) fn on_moves(&mut self, from: NodeId, moves: Moves) {
         let Some(peer) = self.peers.live.get_mut(&from) else {
             return;
@@ -198,24 +114,6 @@ impl Cluster {
         }
     }
 
-    pub(crate) fn on_ask_snapshot(&mut self, from: NodeId, ask: AskSnapshot) {
-        let mut frozen = self.roster.outbox.frozen.iter();
-        let found = frozen.find(|frozen| frozen.id == ask.id && (ask.chunk as usize) < frozen.chunks.len());
-        let (snapshot, chunk) = match found {
-            Some(frozen) => (frozen, ask.chunk),
-            // It asks for one that is not kept any more: it begins anew.
-            None => (self.freeze(), 0),
-        };
-        let snapshot = Snapshot {
-            id: snapshot.id,
-            seq: snapshot.seq,
-            chunk,
-            of: u32::try_from(snapshot.chunks.len()).unwrap_or(u32::MAX),
-            moves: snapshot.chunks.get(chunk as usize).cloned().unwrap_or_default(),
-        };
-        self.tell_node(from, Message::Snapshot(snapshot));
-    }
-
     pub(crate) fn on_snapshot(&mut self, from: NodeId, snapshot: Snapshot) {
         let now = self.me.now;
         let Some(peer) = self.peers.live.get_mut(&from) else {
@@ -238,7 +136,9 @@ impl Cluster {
             *id = 0;
             return;
         }
-        steps.extend(snapshot.moves);
+        // Of versions without numbers: nothing that happened later has this one.
+        let numbers = snapshot.numbers.into_iter().chain(std::iter::repeat(snapshot.seq));
+        steps.extend(snapshot.moves.into_iter().zip(numbers));
         *next += 1;
         *asked = now;
         if *next < snapshot.of {
@@ -250,8 +150,11 @@ impl Cluster {
         }
         let steps = std::mem::take(steps);
         let ahead = std::mem::take(&mut pull.ahead);
-        (pull.state, pull.whole, pull.applied) = (Asking::Idle, true, snapshot.seq);
+        (pull.state, pull.applied) = (Asking::Idle, snapshot.seq);
         self.apply_snapshot(from, &steps);
+        if let Some(peer) = self.peers.live.get_mut(&from) {
+            peer.pull.whole = true;
+        }
         for moves in ahead {
             self.on_moves(from, moves);
         }
@@ -271,8 +174,20 @@ impl Cluster {
                 }
                 self.compare_ledger(&topic);
             }
-            Change::Added(topic, user, info) => self.effects.push(Effect::MemberAdded(topic, user, info)),
-            Change::Removed(topic, user) => self.effects.push(Effect::MemberRemoved(topic, user)),
+            Change::Added(topic, user, info, stay) => {
+                let added = Effect::MemberAdded(topic.clone(), User::clone(&user), info);
+                self.effects.push(added);
+                if let Some(stay) = stay {
+                    self.note_came(topic, user, stay);
+                }
+            }
+            Change::Removed(topic, user, stay) => {
+                let removed = Effect::MemberRemoved(topic.clone(), User::clone(&user));
+                self.effects.push(removed);
+                if let Some(stay) = stay {
+                    self.note_went(topic, user, stay);
+                }
+            }
             Change::Counted(topic) => {
                 let count = self.roster.count(&topic);
                 self.effects.push(Effect::Count(topic, count));
@@ -280,20 +195,20 @@ impl Cluster {
         }
     }
 
-    fn apply_move(&mut self, node: NodeId, step: &Move) {
+    pub(crate) fn apply_move(&mut self, node: NodeId, step: &Move, number: u64) {
         if let Move::Announced(it) = step {
             return self.on_announced(node, it);
         }
-        for change in self.roster.apply(node, step) {
+        for change in self.roster.apply(node, step, number) {
             self.on_change(node, change);
         }
     }
 
-    fn apply_snapshot(&mut self, node: NodeId, steps: &[Move]) {
+    fn apply_snapshot(&mut self, node: NodeId, steps: &[(Move, u64)]) {
         for change in self.roster.replace(node, steps) {
             self.on_change(node, change);
         }
-        for step in steps {
+        for (step, _) in steps {
             if let Move::Announced(it) = step {
                 self.on_announced(node, it);
             }
@@ -314,68 +229,11 @@ impl Cluster {
             }
             if seq > peer.pull.applied {
                 peer.pull.applied = seq;
-                self.apply_move(from, step);
+                self.apply_move(from, step, seq);
             }
         }
     }
-
-    /// Those that collect at the same time, and both copies of a question that came over two buses, get the same one.
-    fn freeze(&mut self) -> &Frozen {
-        let newest = self.roster.outbox.frozen.len().checked_sub(1);
-        if let Some(at) = newest.filter(|at| self.roster.outbox.frozen[*at].id + FROZEN_US > self.me.now) {
-            return &self.roster.outbox.frozen[at];
-        }
-        // What has a number does not change any more.
-        self.flush_moves();
-        let mut steps = self.roster.steps_of(self.me.id);
-        steps.extend(self.ledger.entries().into_iter().map(Move::Announced));
-        let frozen = Frozen {
-            id: self.me.stamp(),
-            seq: self.roster.seq(),
-            chunks: chunks(steps, self.me.bounds.chunk_bytes),
-        };
-        let kept = &mut self.roster.outbox.frozen;
-        if kept.len() >= MAX_FROZEN {
-            kept.pop_front();
-        }
-        kept.push_back(frozen);
-        &kept[kept.len() - 1]
-    }
 }
-
-/// At least one, which may be empty.
-fn chunks(steps: Vec<Move>, chunk: usize) -> Vec<Vec<Move>> {
-    let mut chunks = vec![Vec::new()];
-    let mut bytes = 0;
-    for step in steps {
-        let size = size(&step);
-        if bytes > 0 && bytes + size > chunk {
-            chunks.push(Vec::new());
-            bytes = 0;
-        }
-        bytes += size;
-        if let Some(last) = chunks.last_mut() {
-            last.push(step);
-        }
-    }
-    chunks
-}
-
-fn size(step: &Move) -> usize {
-    let (topic, rest) = match step {
-        Move::Occupied(topic) | Move::Vacated(topic) | Move::Counted(topic, _) => (topic, 0),
-        Move::Joined(topic, user, info) => (topic, user.len() + info.len()),
-        Move::Left(topic, user) => (topic, user.len()),
-        Move::Announced(it) => (&it.topic, 0),
-    };
-    topic.as_str().len() + rest + 24
-}
-
-/// The first transition goes out at once, those that follow it together: a broker delivers each to everybody.
-const GATHER_US: u64 = 100_000;
-
-/// Then they go out without waiting.
-const MAX_UNSENT: usize = 1_000;
 
 /// Snapshots collected at the same time: a broker cuts off who has too much queued.
 const MAX_PULLS: usize = 4;
@@ -385,9 +243,3 @@ const ASK_AGAIN_US: u64 = 1_000_000;
 
 /// Messages kept while a snapshot is collected; whoever misses some asks for another one.
 const MAX_AHEAD: usize = 1_024;
-
-/// Older ones are made anew for whoever begins.
-const FROZEN_US: u64 = 1_000_000;
-
-/// One a second at most: so long, in seconds, a collector has at least.
-const MAX_FROZEN: usize = 4;

@@ -20,6 +20,7 @@ impl World {
             self.fail(format!("a refused node has stayed: {names:?}"));
         }
         self.check_announcements();
+        self.check_notices();
         if self.profile.is_quiet() {
             self.check_quiet();
         }
@@ -33,7 +34,8 @@ impl World {
                 continue;
             };
             let acknowledged = |it: &&(usize, &super::workload::Published)| {
-                it.1.topic == socket.topic && it.1.at > welcomed && it.1.answer == Some(Answer::Confirmed)
+                let heard = !self.unheard.contains(&it.1.epoch);
+                it.1.topic == socket.topic && it.1.at > welcomed && it.1.answer == Some(Answer::Confirmed) && heard
             };
             let published: Vec<_> = self.published.iter().enumerate().collect();
             for (id, it) in published.iter().filter(acknowledged) {

@@ -126,6 +126,42 @@ fn a_bus_that_was_left_is_given_up_in_the_end_and_can_be_attached_anew() {
     assert!(world.tally.delivered >= 2);
 }
 
+/// A node is cut off for so long that its peers expire it. Nobody else has died, and nothing was published.
+#[test]
+fn who_was_expired_itself_closes_nobody_for_that() {
+    let mut world = world(3, None);
+    world.subscribe(1, Topic::new("1/a"));
+    world.run_until(12 * SECOND);
+    world.cut(1, BusId(0), 15 * SECOND);
+    world.run();
+    assert_eq!((world.tally.closed, &world.failures), (0, &Vec::new()));
+}
+
+/// While a node is cut off another one starts, publishes and dies. The third one, who knows of that, is heard again before it hears the
+/// first one, or afterwards.
+#[test]
+fn a_death_in_ones_absence_is_not_forgotten_over_the_first_beat() {
+    let topic = Topic::new("1/a");
+    for offset in (0..1_000).step_by(125) {
+        let mut world = world(3, None);
+        world.subscribe(1, topic.clone());
+        world.run_until(10 * SECOND);
+        world.goodbye(2);
+        while world.nodes[2].is_some() {
+            world.run_until(world.now + MS);
+        }
+        world.cut(1, BusId(0), 34 * SECOND + offset * MS);
+        world.run_until(30 * SECOND);
+        world.publish_on(2, topic.clone());
+        world.run_until(31 * SECOND);
+        assert_eq!(world.tally.confirmed, 1, "the third one hears it");
+        world.crash(2, 60 * SECOND);
+        world.run();
+        assert_eq!(world.failures, Vec::<String>::new(), "cut off for {offset} ms more");
+        assert_eq!(world.tally.closed, 1);
+    }
+}
+
 #[test]
 fn a_rush_of_subscribers_is_told_once() {
     let mut world = world(2, None);

@@ -9,7 +9,7 @@ impl World {
             Effect::Answer(ticket, answer) => self.answered(ticket, answer),
             Effect::Deliver(delivery) => self.deliver(at, &delivery),
             Effect::Followed(topic, _) => self.welcome(at, &topic),
-            Effect::Close { topic, before, why } => self.close(at, &topic, before, why),
+            Effect::Close { topic, why } => self.close(at, &topic, why),
             Effect::MemberAdded(topic, user, _) => self.member(at, topic, user, true),
             Effect::MemberRemoved(topic, user) => self.member(at, topic, user, false),
             Effect::Announce(it) => {
@@ -17,6 +17,7 @@ impl World {
                 self.tally.announced += 1;
                 self.announced.push(it);
             }
+            Effect::Notice(it) => self.notice(at, it),
             Effect::State(state) => {
                 self.say(|| format!("node {at} is {state:?}"));
                 self.check_name(at);
@@ -109,15 +110,13 @@ impl World {
         }
     }
 
-    fn close(&mut self, at: usize, topic: &Topic, before: u64, why: Loss) {
+    fn close(&mut self, at: usize, topic: &Topic, why: Loss) {
         let now = self.now;
         let Some(node) = &self.nodes[at] else { return };
         let sockets = node.here.get(topic).cloned().unwrap_or_default();
-        let clock = |world: u64| node.clock(world);
         let doomed: Vec<usize> = sockets
             .into_iter()
-            .filter(|&number| self.sockets[number].welcomed.is_some_and(|at| clock(at) <= before))
-            .filter(|&number| self.sockets[number].closed.is_none())
+            .filter(|&number| self.sockets[number].welcomed.is_some() && self.sockets[number].closed.is_none())
             .collect();
         self.say(|| format!("node {at} closes {} sockets on {topic}: {why:?}", doomed.len()));
         for number in doomed {

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::profile::{Kind, Swap};
-use super::world::{Act, Input, Item, MS, SECOND, World};
-use crate::{BusId, Event, Topic, User};
+use super::world::{Act, Input, Item, MS, Node, SECOND, World};
+use crate::{BusId, Event, NodeId, Topic, User};
 
 impl World {
     pub(super) fn fault(&mut self) {
@@ -122,8 +122,18 @@ impl World {
     pub(super) fn end_node(&mut self, at: usize) {
         self.note_stats(at);
         self.ended = self.now;
-        self.nodes[at] = None;
+        let ended = self.nodes[at].take();
         self.forget_announcements();
+        self.forget_notices(ended.as_ref());
+        let epoch = ended.map(|node| node.cluster.id());
+        let met = |node: &Node, epoch: &NodeId| {
+            let source = node.cluster.peers.sources.get(epoch);
+            node.cluster.peers.live.contains_key(epoch) || source.is_some_and(|source| source.buried.is_some())
+        };
+        let mut others = self.nodes.iter().flatten();
+        if let Some(epoch) = epoch.filter(|epoch| !others.any(|node| met(node, epoch))) {
+            self.unheard.insert(epoch.0);
+        }
         self.lives[at] += 1;
         for broker in &mut self.brokers {
             broker.cut(|(node, _)| *node == at);

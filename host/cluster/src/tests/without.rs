@@ -88,6 +88,11 @@ fn webhooks_go_by_the_ledger() {
 }
 
 #[test]
+fn whoever_saw_a_member_tells_if_nobody_else_does() {
+    saves(Rule::Told, "join", |tally| tally.astray);
+}
+
+#[test]
 fn hearing_is_mutual() {
     saves(Rule::Mutual, "wrong", |tally| tally.repaired);
 }

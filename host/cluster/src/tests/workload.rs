@@ -147,7 +147,7 @@ impl World {
     }
 
     pub(super) fn subscribe(&mut self, at: usize, topic: Topic) {
-        let user = User::from(format!("user-{}", self.random.below(4)));
+        let user = user(self.random.below(USERS));
         let number = self.sockets.len();
         let now = self.now;
         let Some(node) = &mut self.nodes[at] else { return };
@@ -167,7 +167,12 @@ impl World {
             got: BTreeSet::new(),
         });
         self.tally.sockets += 1;
-        self.say(|| format!("socket {number} at node {at} wants {topic}"));
+        self.say(|| {
+            format!(
+                "socket {number} at node {at} wants {topic} as {}",
+                self.sockets[number].user
+            )
+        });
         if first {
             self.tell(at, Event::Occupied(&topic, number as u64));
         } else if welcomed.is_some() {
@@ -241,3 +246,9 @@ impl World {
         }
     }
 }
+
+pub(super) fn user(number: usize) -> User {
+    User::from(format!("user-{number}"))
+}
+
+pub(super) const USERS: usize = 4;

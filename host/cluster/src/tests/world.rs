@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 
 use super::broker::{Broker, Request, Way};
+use super::members::Told;
 use super::profile::{Profile, Swap};
 use super::random::Random;
 use super::workload::{Published, Socket};
@@ -39,6 +40,9 @@ pub(super) struct World {
     pub(super) announced: Vec<Announcement>,
     /// Of those, by series and number, what nobody knows any more: whoever had heard of it has ended.
     pub(super) unknown: BTreeSet<(u64, u64)>,
+    pub(super) told: Told,
+    /// Nodes that have ended before anybody who lives had met them.
+    pub(super) unheard: BTreeSet<u64>,
     /// When members left last.
     pub(super) left: BTreeMap<(Topic, User), u64>,
     /// When a node ended last.
@@ -65,6 +69,14 @@ pub(super) struct Tally {
     pub(super) snapshots: u64,
     pub(super) announced: u64,
     pub(super) removed: u64,
+    /// Notices of members…
+    pub(super) told: u64,
+    /// …of those, so many under an id that was told before…
+    pub(super) repeated: u64,
+    /// …and so many of what was told before under another id.
+    pub(super) crossed: u64,
+    /// Users of whom an app's server thinks wrongly in the end.
+    pub(super) astray: u64,
 }
 
 pub(super) struct Node {
@@ -155,6 +167,8 @@ impl World {
             published: Vec::new(),
             announced: Vec::new(),
             unknown: BTreeSet::new(),
+            told: Told::default(),
+            unheard: BTreeSet::new(),
             left: BTreeMap::new(),
             ended: 0,
             failures: Vec::new(),

@@ -95,13 +95,6 @@ impl Hub {
         self.drive();
     }
 
-    /// The user has left a while ago: if they stayed away, the app's server is told.
-    pub(super) fn tell_if_gone(&self, topic: &Topic, user: &str, since_ms: u64) {
-        if self.take_away(topic, user, Some(since_ms)) && self.cluster.owns(topic) {
-            self.notices.member_removed(topic, user);
-        }
-    }
-
     /// Tells counts that have waited for their time.
     pub(super) fn tell_counts(&self, now_ms: u64) {
         let topics = std::mem::take(&mut *self.recount.lock());

@@ -1,6 +1,5 @@
 //! What the cluster tells, carried out.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use jackfield_protocol::close::Close;
@@ -8,7 +7,7 @@ use jackfield_protocol::pusher::frames::{self, Watched};
 use jackfield_protocol::websocket;
 
 use super::joining::is_counted;
-use super::{Event, Hub, Later};
+use super::{Event, Hub};
 use crate::cluster::{Delivery, Listener, Present, Signed, Told, Watch};
 use crate::command::Command;
 use crate::shard::Job;
@@ -22,7 +21,7 @@ impl Listener for Hub {
             Told::Command(command) => self.obey(command),
             Told::Followed(topic, number, members) => self.followed(topic, number, &members),
             Told::Lost(topic) => self.lost(topic),
-            Told::MemberAdded(topic, member, owned) => self.member_added(topic, &member, owned),
+            Told::MemberAdded(topic, member) => self.member_added(topic, &member),
             Told::MemberRemoved(topic, user) => self.member_removed(topic, user),
             Told::Counted(topic, total, owned) => self.counted(topic, total, owned),
             Told::Online(user, online) => self.online(&user, online),
@@ -31,6 +30,11 @@ impl Listener for Hub {
             Told::Announce(topic, occupied, id) => {
                 if let Some(topic) = Topic::parse(topic) {
                     self.notices.occupancy(&topic, occupied, id);
+                }
+            }
+            Told::Notice(topic, user, came, id) => {
+                if let Some(topic) = Topic::parse(topic) {
+                    self.notices.member(&topic, user, came, id);
                 }
             }
             Told::Health(health) => *self.health.write() = health,
@@ -95,36 +99,27 @@ impl Hub {
         }
     }
 
-    fn member_added(&self, topic: &str, member: &Present, owned: bool) {
-        let Some(topic) = Topic::parse(topic) else { return };
-        if let Some(channel) = self.find(topic.as_str()) {
-            let mut state = channel.state.lock();
-            if state.following && state.presence.add(member) {
-                let info = crate::presence::info(member);
-                let text = frames::member_added(topic.channel(), &member.user, info.as_deref());
-                self.tell_all(&state, &topic, &text, None);
-            }
-        }
-        let came_back = self.take_away(&topic, &member.user, None);
-        if owned && !came_back {
-            self.notices.member_added(&topic, &member.user);
+    fn member_added(&self, topic: &str, member: &Present) {
+        let Some((topic, channel)) = self.find_with_topic(topic) else {
+            return;
+        };
+        let mut state = channel.state.lock();
+        if state.following && state.presence.add(member) {
+            let info = crate::presence::info(member);
+            let text = frames::member_added(topic.channel(), &member.user, info.as_deref());
+            self.tell_all(&state, &topic, &text, None);
         }
     }
 
     fn member_removed(&self, topic: &str, user: &str) {
-        let Some(topic) = Topic::parse(topic) else { return };
-        if let Some(channel) = self.find(topic.as_str()) {
-            let mut state = channel.state.lock();
-            if state.following && state.presence.remove(user) {
-                let text = frames::member_removed(topic.channel(), user);
-                self.tell_all(&state, &topic, &text, None);
-            }
+        let Some((topic, channel)) = self.find_with_topic(topic) else {
+            return;
+        };
+        let mut state = channel.state.lock();
+        if state.following && state.presence.remove(user) {
+            let text = frames::member_removed(topic.channel(), user);
+            self.tell_all(&state, &topic, &text, None);
         }
-        let (now_ms, user): (u64, Arc<str>) = (self.now_ms.load(Ordering::Relaxed), user.into());
-        let mut away = self.away.lock();
-        away.entry(topic.clone()).or_default().insert(Arc::clone(&user), now_ms);
-        drop(away);
-        self.later.lock().push_back((now_ms, Later::Away(topic, user)));
     }
 
     fn counted(&self, topic: &str, total: u64, owned: bool) {
@@ -188,21 +183,6 @@ impl Hub {
             state.missed = false;
         }
         self.keep(&topic, &frame.to_vec().into());
-    }
-
-    /// Users who have come back, or have been asked about: no longer away. With a time: if they left then.
-    pub(super) fn take_away(&self, topic: &Topic, user: &str, since_ms: Option<u64>) -> bool {
-        let mut away = self.away.lock();
-        let Some(users) = away.get_mut(topic) else { return false };
-        let left_at = users.get(user).copied();
-        let found = left_at.is_some() && (since_ms.is_none() || left_at == since_ms);
-        if found {
-            users.remove(user);
-            if users.is_empty() {
-                away.remove(topic);
-            }
-        }
-        found
     }
 
     fn tell_watchers(&self, watchers: &[crate::users::Place], events: &[Watched<'_, &str>]) {
