@@ -107,6 +107,18 @@ macro_rules! export_plugin {
             const _: fn(&str) -> ::core::result::Result<$plugin, ::std::string::String> =
                 <$plugin as $crate::plugin::Resident>::make;
 
+            // The plugin's own version, for operators.
+            #[cfg(target_arch = "wasm32")]
+            #[used]
+            #[unsafe(link_section = "version")]
+            static VERSION: [u8; VERSION_TEXT.len()] = {
+                let mut bytes = [0; VERSION_TEXT.len()];
+                bytes.copy_from_slice(VERSION_TEXT.as_bytes());
+                bytes
+            };
+            #[cfg(target_arch = "wasm32")]
+            const VERSION_TEXT: &str = ::core::env!("CARGO_PKG_VERSION");
+
             #[cfg(target_arch = "wasm32")]
             type Export = $crate::plugin::Exported<$plugin>;
             #[cfg(target_arch = "wasm32")]

@@ -8,6 +8,7 @@ mod files;
 mod model;
 mod no_plugins;
 mod operators;
+mod recheck;
 mod settings;
 mod swaps;
 mod ways;
@@ -61,8 +62,8 @@ pub(crate) fn read(path: &Path) -> Vec<u8> {
 }
 
 /// What the server says of a plugin.
-async fn shown(server: &Server, plugin: &str) -> Value {
-    get(server.metrics_port(), &format!("/plugins/{plugin}")).await.json()
+pub(crate) async fn shown(server: &Server, plugin: &str) -> Value {
+    get(server.metrics_port(), &format!("/plugins/{plugin}")).await.json()["plugins"][0].take()
 }
 
 async fn generation(server: &Server, plugin: &str) -> u64 {

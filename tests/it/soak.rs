@@ -9,6 +9,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use jackfield_protocol::signature::sha256_hex;
 use tokio::time::sleep;
 
 use crate::harness::brokers::Broker;
@@ -17,7 +18,7 @@ use crate::harness::http::Http;
 use crate::harness::load::Load;
 use crate::harness::server::{Server, Setup, named};
 use crate::instances::swaps::{nats, redis, swap, three};
-use crate::reload::{another, put, read};
+use crate::reload::{another, put, read, shown};
 use picture::Picture;
 
 /// What a kind of change came to, beside the same load without it.
@@ -51,8 +52,7 @@ async fn versions(fleet: &Fleet, plugin: &str, changes: u32) -> Row {
     let component = read(&fleet.servers[0].plugin_file(&file));
     // What is loaded for the first time, and what a process takes for it, is there before the figures are taken.
     for server in &fleet.servers {
-        put(server, &file, &another(&component, 0));
-        reload(server, plugin).await;
+        change(server, plugin, &another(&component, 0)).await;
     }
     let load = Load::over(fleet).await;
     let before = resident(fleet);
@@ -61,8 +61,7 @@ async fn versions(fleet: &Fleet, plugin: &str, changes: u32) -> Row {
     let changing = Instant::now();
     for number in 1..=changes {
         let server = &fleet.servers[number as usize % fleet.servers.len()];
-        put(server, &file, &another(&component, number));
-        reload(server, plugin).await;
+        change(server, plugin, &another(&component, number)).await;
     }
     let done = Instant::now();
     // The version before the live one is kept for thirty seconds.
@@ -125,14 +124,16 @@ async fn from_one_broker_to_another_and_back_goes_unnoticed() {
     write("brokers.svg", &picture.svg());
 }
 
-/// Tells the server to load what lies in the folder now.
-async fn reload(server: &Server, plugin: &str) {
+/// Puts a version into the folder and has the server load it, if it has not seen it already.
+async fn change(server: &Server, plugin: &str, component: &[u8]) {
+    put(server, &format!("{plugin}.wasm"), component);
     let http = Http::connect(server.metrics_port()).await;
     let mut http = http.expect("the operators' listener accepts connections");
     let answer = http.post(&format!("/plugins/{plugin}/reload"), "").await;
     let answer = answer.expect("it answers");
     assert_eq!(answer.status, 200, "{answer:?}");
-    assert_eq!(answer.json()["plugins"][0]["outcome"], "live", "{answer:?}");
+    let live = shown(server, plugin).await;
+    assert_eq!(live["version"]["digest"], sha256_hex(component), "{answer:?}");
 }
 
 fn resident(fleet: &Fleet) -> u64 {

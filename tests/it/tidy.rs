@@ -15,11 +15,18 @@ use report::{Exception, Finding, Rule, check};
 use rust::Source;
 
 /// What is let through: rule, file, reason.
-const EXCEPTIONS: &[Exception] = &[Exception {
-    rule: Rule::Unsafe,
-    path: "host/compiled/src/lib.rs",
-    reason: "compiled code that was kept can be taken in no other way; who may have written it is looked at before",
-}];
+const EXCEPTIONS: &[Exception] = &[
+    Exception {
+        rule: Rule::Unsafe,
+        path: "host/compiled/src/lib.rs",
+        reason: "compiled code that was kept can be taken in no other way; who may have written it is looked at before",
+    },
+    Exception {
+        rule: Rule::Unsafe,
+        path: "sdk/src/plugin.rs",
+        reason: "a plugin's version stands in a section of its own, and the attribute that puts it there is called so",
+    },
+];
 
 /// Which rooms a crate may name, by the crate's folder. A pattern ending in `*` stands for every crate in that folder.
 const ARROWS: &[(&str, &[&str])] = &[

@@ -101,6 +101,8 @@ pub enum Effect {
     Follow(BusId, Vec<Topic>),
     /// Follow them no longer.
     Unfollow(BusId, Vec<Topic>),
+    /// Everybody is on the target, as far as is known: this one is listened to for a while, and not used any more.
+    Left(BusId),
     /// The adapter is attached no longer.
     Detached(BusId),
 

@@ -23,12 +23,18 @@ pub(crate) struct Ledger {
 }
 
 struct Entry {
+    last: Last,
+    /// What was announced in another series, while this one has not told again how things are.
+    disputed: Option<Last>,
+    since: Micros,
+}
+
+/// The last announcement of a series.
+#[derive(Clone, Copy)]
+struct Last {
     series: u64,
     k: u64,
     occupied: bool,
-    /// There was another series.
-    disputed: bool,
-    since: Micros,
 }
 
 impl Ledger {
@@ -42,48 +48,71 @@ impl Ledger {
     /// Whether that is what was announced last, and for certain.
     fn says(&self, topic: &Topic, occupied: bool) -> bool {
         match self.known.get(topic) {
-            Some(entry) => entry.occupied == occupied && !entry.disputed,
+            Some(entry) => entry.last.occupied == occupied && entry.disputed.is_none(),
             None => !occupied,
         }
     }
 
     /// All entries, for a snapshot.
     pub(crate) fn entries(&self) -> Vec<Announcement> {
-        let entries = self.known.iter().map(|(topic, entry)| Announcement {
-            topic: topic.clone(),
-            series: entry.series,
-            k: entry.k,
-            occupied: entry.occupied,
-        });
-        let mut entries: Vec<Announcement> = entries.collect();
+        let of = |(topic, entry): (&Topic, &Entry)| {
+            let announced = |last: Last| Announcement {
+                topic: topic.clone(),
+                series: last.series,
+                k: last.k,
+                occupied: last.occupied,
+            };
+            [Some(entry.last), entry.disputed]
+                .into_iter()
+                .flatten()
+                .map(announced)
+                .collect::<Vec<_>>()
+        };
+        let mut entries: Vec<Announcement> = self.known.iter().flat_map(of).collect();
         entries.sort_unstable();
         entries
     }
 
     /// The later one of a series counts. After a partition there may be two series: the higher one goes on, and because
-    /// nobody knows which was told last, it tells once more how things are.
-    fn note(&mut self, it: &Announcement, now: Micros) {
-        let known = self.known.get_mut(&it.topic);
-        let disputed = known.as_ref().is_some_and(|known| known.series != it.series);
-        match known {
-            Some(known) if (known.series, known.k) >= (it.series, it.k) => known.disputed |= disputed,
-            _ => {
-                let entry = Entry {
-                    series: it.series,
-                    k: it.k,
-                    occupied: it.occupied,
-                    disputed,
-                    since: now,
-                };
-                self.known.insert(it.topic.clone(), entry);
-            }
+    /// nobody knows which was told last, it tells once more how things are. Whoever owns the channel may have met the higher one
+    /// alone: what was announced in the other one is given if it is to hear of that.
+    fn note(&mut self, it: &Announcement, now: Micros) -> Option<Announcement> {
+        let new = Last {
+            series: it.series,
+            k: it.k,
+            occupied: it.occupied,
+        };
+        let Some(known) = self.known.get_mut(&it.topic) else {
+            let entry = Entry {
+                last: new,
+                disputed: None,
+                since: now,
+            };
+            self.known.insert(it.topic.clone(), entry);
+            return None;
+        };
+        let (last, disputes) = (known.last, known.last.series != it.series);
+        if (last.series, last.k) >= (new.series, new.k) {
+            known.disputed = known.disputed.or(disputes.then_some(new));
+            return None;
         }
+        *known = Entry {
+            last: new,
+            disputed: disputes.then_some(last),
+            since: now,
+        };
+        disputes.then(|| Announcement {
+            topic: it.topic.clone(),
+            series: last.series,
+            k: last.k,
+            occupied: last.occupied,
+        })
     }
 
     /// Channels that have been empty for long begin a new series.
     pub(crate) fn forget(&mut self, now: Micros) {
         self.known
-            .retain(|_, entry| entry.occupied || entry.since + KEEP_US > now);
+            .retain(|_, entry| entry.last.occupied || entry.since + KEEP_US > now);
     }
 }
 
@@ -124,7 +153,9 @@ impl Cluster {
 
     pub(crate) fn on_announced(&mut self, from: NodeId, it: &Announcement) {
         if from == self.me.id || self.me.rules.hold(Rule::Ledger) {
-            self.ledger.note(it, self.me.now);
+            if let Some(lost) = self.ledger.note(it, self.me.now) {
+                self.tell_move(Move::Announced(lost));
+            }
             self.compare_ledger(&it.topic);
         }
     }
@@ -148,8 +179,12 @@ impl Cluster {
             return;
         }
         let (series, k) = match self.ledger.known.get(topic) {
-            // Kinds alternate: what is told again skips a number.
-            Some(entry) => (entry.series, entry.k + 1 + u64::from(entry.occupied == occupied)),
+            // Kinds alternate: what is told again skips a number. Where there was another series, the next one of this one may have been
+            // told before it, by somebody who has ended.
+            Some(Entry { last, disputed, .. }) => {
+                let again = u64::from(last.occupied == occupied);
+                (last.series, last.k + 1 + again + 2 * u64::from(disputed.is_some()))
+            }
             None => (mix(self.me.id.0 ^ self.me.stamp()), 1),
         };
         let it = Announcement {

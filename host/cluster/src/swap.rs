@@ -355,6 +355,7 @@ impl Cluster {
             (bus.left, bus.inbox, bus.ready) = (Some(now), false, false);
         }
         self.unconfirm(id);
+        self.effects.push(Effect::Left(id));
     }
 
     fn attach_again(&mut self, id: BusId) {

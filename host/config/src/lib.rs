@@ -67,6 +67,8 @@ pub struct Config {
     pub private_webhooks: bool,
     /// Headers of handshakes and requests that auth plugins see, in lower case.
     pub seen_headers: Vec<String>,
+    /// Whether live subscriptions are asked for again when whoever decides has changed.
+    pub recheck: bool,
     /// The largest message of a client.
     pub max_message_bytes: usize,
     /// How many connections one address may open; none: no limit.
@@ -208,6 +210,7 @@ fn meant(raw: RawConfig, written: Written) -> Result<Config, ConfigError> {
         batching: batching(raw.webhooks.batching),
         // Whoever tries things out has the receiver on the same machine.
         private_webhooks: raw.webhooks.allow_private_addresses || development,
+        recheck: raw.auth.recheck,
         seen_headers: raw.auth.headers.iter().map(|name| name.to_ascii_lowercase()).collect(),
         max_message_bytes: raw.websocket_max_payload_kb.get() * 1_024,
         connect_rule: raw.rate_limiter.websocket_rate_limit.map(rule),

@@ -81,6 +81,8 @@ pub(super) struct RawAuth {
     pub(super) chain: Vec<String>,
     /// Request headers that they get to see.
     pub(super) headers: Vec<String>,
+    /// Whether live subscriptions are asked for again when whoever decides has changed.
+    pub(super) recheck: bool,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -171,6 +173,7 @@ impl Default for RawAuth {
         Self {
             chain: vec!["auth-pusher".to_owned()],
             headers: Vec::new(),
+            recheck: false,
         }
     }
 }

@@ -157,6 +157,17 @@ impl Driver {
         self.handle(core, Event::Attach(id, reach), hub);
     }
 
+    pub(super) fn tell_left(&self, id: BusId) {
+        if let Some((_, bus)) = self.buses.load().iter().find(|(known, _)| *known == id) {
+            let to = &self.wanted.lock().name;
+            tracing::info!(
+                from = bus.name,
+                to,
+                "gone over: all instances use the new adapter, and the old one is left"
+            );
+        }
+    }
+
     pub(super) fn detach(&self, core: &mut Core, id: BusId) {
         core.down.remove(&id);
         let mut buses = self.buses.load().to_vec();

@@ -27,6 +27,7 @@ impl Driver {
             }
             Effect::Follow(bus, topics) => self.ask(bus, AdapterRequest::Follow(texts(&topics))),
             Effect::Unfollow(bus, topics) => self.ask(bus, AdapterRequest::Unfollow(texts(&topics))),
+            Effect::Left(bus) => self.tell_left(bus),
             Effect::Detached(bus) => self.detach(core, bus),
             Effect::Answer(ticket, answer) => hub.hear(Told::Answered(ticket, core.outcome(answer))),
             Effect::Deliver(delivery) => deliver(&delivery, hub),

@@ -110,13 +110,18 @@ fn read(folder: &Path, file: &str, most: u64) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// The text of the custom section `version`, where tools for components write it. Nothing is made of it but what operators see.
+/// The text of the custom section `version`: of the component, where tools write it, or of a module in it, where the SDK does.
+/// Nothing is made of it but what operators see.
 fn own_version(wasm: &[u8]) -> Option<String> {
-    let mut rest = wasm.get(8..)?;
+    let (head, mut rest) = wasm.split_at_checked(HEAD_BYTES)?;
+    let (is_module, mut of_module) = (head == MODULE_HEAD, None);
     while let Some((&kind, after)) = rest.split_first() {
         let (length, after) = number(after)?;
         let (section, after) = after.split_at_checked(length)?;
         rest = after;
+        if kind == MODULE_SECTION && !is_module {
+            of_module = of_module.or_else(|| own_version(section));
+        }
         if kind != CUSTOM_SECTION {
             continue;
         }
@@ -127,7 +132,7 @@ fn own_version(wasm: &[u8]) -> Option<String> {
             return Some(cleaned(&text[..text.floor_char_boundary(VERSION_BYTES)]));
         }
     }
-    None
+    of_module
 }
 
 /// A number as WebAssembly writes it (LEB128, at most 32 bits), and what stands behind it.
@@ -157,6 +162,13 @@ const VERSION_BYTES: usize = 64;
 /// The kind of section that holds what is no program.
 const CUSTOM_SECTION: u8 = 0;
 
+/// The kind of section of a component that holds a module.
+const MODULE_SECTION: u8 = 1;
+
+/// How a module begins, as a component does not.
+const MODULE_HEAD: &[u8; HEAD_BYTES] = b"\0asm\x01\0\0\0";
+const HEAD_BYTES: usize = 8;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,6 +187,19 @@ mod tests {
             Some("1.2.3 ".to_owned())
         );
         assert_eq!(own_version(&component(&[other, other])), None);
+    }
+
+    #[test]
+    fn the_version_of_a_module_within_counts_where_the_component_says_none() {
+        let (module, outer) = (
+            b"\x01\x15\0asm\x01\0\0\0\0\x0b\x07version0.1",
+            b"\0\x0d\x07version1.2.3",
+        );
+        let types = b"\x01\x0c\0asm\x01\0\0\0\x01\x02\x60\0";
+        let found = |sections: &[&[u8]]| own_version(&component(sections));
+        assert_eq!(found(&[types, module]), Some("0.1".to_owned()));
+        assert_eq!(found(&[module, outer]), Some("1.2.3".to_owned()));
+        assert_eq!(found(&[types]), None);
     }
 
     #[test]

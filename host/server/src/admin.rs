@@ -98,11 +98,14 @@ async fn list(State(desk): State<Desk>) -> Json<Value> {
 }
 
 async fn show(State(desk): State<Desk>, Path(name): Path<String>) -> Response {
-    let plugins = desk.shared.registry.plugins();
-    match plugins.iter().find(|plugin| plugin.name == name) {
-        Some(plugin) => Json(described(plugin)).into_response(),
-        None => nobody(&name),
+    let mut plugins = desk.shared.registry.plugins();
+    // At each of its doors.
+    plugins.retain(|plugin| plugin.name == name);
+    if plugins.is_empty() {
+        return nobody(&name);
     }
+    let plugins: Vec<Value> = plugins.iter().map(described).collect();
+    Json(json!({ "plugins": plugins })).into_response()
 }
 
 async fn reload_all(State(desk): State<Desk>, ConnectInfo(caller): ConnectInfo<SocketAddr>) -> Response {

@@ -5,11 +5,12 @@
 //! is not read, so that the client waits and nobody else does.
 
 mod conversation;
+mod permits;
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use jackfield_hub::cluster::Signed;
@@ -24,6 +25,8 @@ use jackfield_protocol::websocket;
 use crate::event_loop::{EventLoop, add};
 use crate::socket::{Socket, Written};
 use conversation::Conversation;
+use permits::Permit;
+pub(crate) use permits::Recheck;
 
 /// One client, as its event loop keeps it.
 pub(crate) struct Connection {
@@ -41,8 +44,8 @@ pub(crate) struct Connection {
     end: Cell<End>,
     /// Wakes the connection's task when one of the two above changes.
     changed: tokio::sync::Notify,
-    /// When permissions end.
-    expiries: RefCell<Vec<(Instant, Permitted)>>,
+    /// Permissions that end, or are asked for again.
+    permits: RefCell<Vec<Permit>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +79,7 @@ impl Connection {
             blocked: Cell::new(false),
             end: Cell::new(End::Open),
             changed: tokio::sync::Notify::new(),
-            expiries: RefCell::default(),
+            permits: RefCell::default(),
         });
         let place = event_loop.shard().add(socket_id, Rc::clone(&connection));
         connection.place.get_or_init(|| place);
@@ -206,57 +209,10 @@ impl Connection {
             Tick::Ping => self.say(event_loop, &frames::ping()),
             Tick::Close(close) => self.close(event_loop, close),
         }
-        if !self.expiries.borrow().is_empty() {
+        if !self.permits.borrow().is_empty() {
             self.expire(event_loop, now);
         }
     }
-
-    /// Remembers when a permission ends, in place of what was known of it.
-    fn note_expiry(&self, expires_in_ms: Option<u64>, permitted: Permitted) {
-        let mut expiries = self.expiries.borrow_mut();
-        expiries.retain(|(_, known)| *known != permitted);
-        if let Some(ms) = expires_in_ms {
-            let end = Instant::now() + Duration::from_millis(ms.min(LONGEST_GRANT_MS));
-            expiries.push((end, permitted));
-        }
-    }
-
-    /// Takes back what is no longer permitted.
-    fn expire(&self, event_loop: &EventLoop, now: Instant) {
-        let over: Vec<Permitted> = {
-            let mut expiries = self.expiries.borrow_mut();
-            expiries
-                .extract_if(.., |(end, _)| *end <= now)
-                .map(|(_, permitted)| permitted)
-                .collect()
-        };
-        for permitted in over {
-            let Permitted::Channel(channel) = permitted else {
-                return self.close(event_loop, Close::Unauthorized);
-            };
-            let topic = self.topic(&channel);
-            event_loop
-                .shard()
-                .unsubscribe(self.slot(), &topic, event_loop.shared.now_ms());
-            let error = "the permission has ended";
-            let text = self
-                .session
-                .borrow_mut()
-                .subscription_revoked(&channel, UNAUTHORIZED, error);
-            text.into_iter().for_each(|text| self.say(event_loop, &text));
-        }
-    }
-}
-
-/// What a client was permitted, perhaps for a time only.
-#[derive(Debug, PartialEq, Eq)]
-enum Permitted {
-    /// To be connected.
-    Connection,
-    /// To be the user that it is signed in as.
-    Signin,
-    /// To hear this channel.
-    Channel(ChannelName),
 }
 
 /// A client that has passed the handshake.
@@ -277,9 +233,5 @@ fn settings(event_loop: &EventLoop, client: &Client, socket_id: SocketId) -> Set
     }
 }
 
-/// HTTP's words for refusals, as `pusher:subscription_error` uses them.
-const UNAUTHORIZED: u16 = 401;
+/// HTTP's word for a door without an answer, as `pusher:subscription_error` uses it.
 const UNAVAILABLE: u16 = 503;
-
-/// A permission may last a year; more is as good as for ever and would overflow clocks.
-const LONGEST_GRANT_MS: u64 = 365 * 24 * 3_600 * 1_000;

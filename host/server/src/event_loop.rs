@@ -6,7 +6,7 @@
 
 use std::cell::{RefCell, RefMut};
 use std::net::SocketAddr;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -68,6 +68,7 @@ pub(crate) fn run(
     tasks.spawn_local(Rc::clone(&event_loop).write());
     tasks.spawn_local(Rc::clone(&event_loop).tick());
     tasks.spawn_local(Rc::clone(&event_loop).follow());
+    tasks.spawn_local(Rc::clone(&event_loop).recheck());
     runtime.block_on(tasks.run_until(async {
         while let Some((stream, peer)) = accepted.recv().await {
             event_loop.admit(stream, peer);
@@ -181,6 +182,12 @@ impl EventLoop {
             let subscriptions = self.shard.borrow().subscriptions() as u64;
             self.counts().subscriptions.store(subscriptions, Ordering::Relaxed);
         }
+    }
+
+    /// Those that there are now. Whoever goes through them must not keep a socket open.
+    pub(crate) fn connections(&self) -> Vec<Weak<Connection>> {
+        let shard = self.shard.borrow();
+        shard.owners(0..shard.end()).map(Rc::downgrade).collect()
     }
 
     /// Has the connections follow when the configuration has changed, in slices: a large app that is gone must not hold up the

@@ -17,6 +17,7 @@ pub mod operator_command;
 pub mod plugins_command;
 mod proxies;
 pub mod publish_command;
+mod recheck;
 mod reload;
 pub mod reload_command;
 mod settings;

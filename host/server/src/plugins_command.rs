@@ -42,12 +42,12 @@ pub async fn plugins(args: PluginsArgs) -> anyhow::Result<()> {
         Action::SwapStatus => ("GET", "/adapters".to_owned()),
     };
     let (status, answer) = args.desk.ask(method, &path).await?;
-    print(&answer);
+    print(&answer, matches!(args.action, Some(Action::Show { .. })));
     succeeded(status)
 }
 
 #[expect(clippy::print_stdout, reason = "what the operator has asked for")]
-fn print(answer: &Value) {
+fn print(answer: &Value, whole: bool) {
     if let Some(adapters) = answer["adapters"].as_array() {
         adapters
             .iter()
@@ -57,7 +57,7 @@ fn print(answer: &Value) {
         }
         return;
     }
-    let Some(plugins) = answer["plugins"].as_array() else {
+    let Some(plugins) = answer["plugins"].as_array().filter(|_| !whole) else {
         return println!("{answer:#}");
     };
     for plugin in plugins {

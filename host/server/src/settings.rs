@@ -21,6 +21,8 @@ pub(crate) struct Settings {
     pub(crate) max_connections: Option<NonZeroU64>,
     /// Headers that auth plugins see, in lower case.
     pub(crate) seen_headers: Vec<String>,
+    /// Whether live subscriptions are asked for again when whoever decides has changed.
+    pub(crate) recheck: bool,
     pub(crate) activity_timeout: Duration,
     /// The largest message of a client.
     pub(crate) max_message_bytes: usize,
@@ -42,6 +44,7 @@ impl Settings {
             proxies: Proxies::new(std::mem::take(&mut config.trusted_proxies)),
             max_connections: config.max_connections,
             seen_headers: std::mem::take(&mut config.seen_headers),
+            recheck: config.recheck,
             activity_timeout: config.activity_timeout,
             max_message_bytes: config.max_message_bytes,
             connect_rule: config.connect_rule,

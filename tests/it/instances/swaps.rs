@@ -146,6 +146,31 @@ async fn an_instance_that_restarts_in_the_middle_waits_until_all_hear_it() {
     assert_eq!(verdict.closed, [0, 0], "nothing that anybody had to hear was lost");
 }
 
+/// Neither whoever had followed already nor whoever had not holds up the others.
+#[tokio::test]
+async fn an_instance_that_is_killed_in_the_middle_is_not_waited_for() {
+    let (old, new) = (Broker::redis().await, Broker::nats().await);
+    for had_followed in [true, false] {
+        let mut fleet = three(&redis(&old)).await;
+        let ports = fleet.ports();
+        let load = Load::start("room", &ports, &ports[..2]).await;
+        load.everybody_hears(Instant::now()).await;
+        fleet.servers[0].reconfigure(&over(&nats(&new)));
+        if had_followed {
+            fleet.servers[2].reconfigure(&over(&nats(&new)));
+        }
+        sleep(BETWEEN).await;
+        drop(fleet.servers.pop());
+        fleet.servers[1].reconfigure(&over(&nats(&new)));
+        for server in &fleet.servers {
+            gone_over(server, "adapter-nats").await;
+        }
+        let verdict = load.end().await;
+        eprintln!("killed after it had followed: {had_followed}: {verdict:?}");
+        assert_eq!(verdict.refused, 0);
+    }
+}
+
 /// What the old broker took with it is with those who published it.
 #[tokio::test]
 async fn the_old_broker_dies_in_the_middle_and_nothing_is_lost_in_silence() {

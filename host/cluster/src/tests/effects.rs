@@ -33,6 +33,7 @@ impl World {
                 }
                 self.act(self.now, Act::Refuse(at));
             }
+            Effect::Left(bus) => self.say(|| format!("node {at} leaves {bus:?}")),
             Effect::Detached(bus) => {
                 self.say(|| format!("node {at} gives up {bus:?}"));
                 let broker = self.broker_of(at, bus);

@@ -46,6 +46,7 @@ impl World {
         let broker = self.broker_of(at, bus);
         self.link += 1;
         let link = self.link;
+        self.linked_until.remove(&self.epoch(at));
         if self.brokers[broker].links.insert((at, bus), link).is_none() {
             self.put(
                 self.now,
@@ -66,6 +67,7 @@ impl World {
             return;
         }
         self.brokers[broker].cut(|end| *end == (at, bus));
+        self.linked_until.insert(self.epoch(at), self.now);
         if let Some(node) = &mut self.nodes[at] {
             node.disturbed = self.now + time;
         }
@@ -89,6 +91,10 @@ impl World {
         self.act(self.now + 10 * SECOND, Act::CheckGhosts(self.now, members));
         self.end_node(at);
         self.act(self.now + time, Act::Start(at));
+    }
+
+    fn epoch(&self, at: usize) -> u64 {
+        self.nodes[at].as_ref().map_or(0, |node| node.cluster.id().0)
     }
 
     fn suspend(&mut self, at: usize, bus: BusId, time: u64) {
@@ -122,6 +128,8 @@ impl World {
     pub(super) fn end_node(&mut self, at: usize) {
         self.note_stats(at);
         self.ended = self.now;
+        let (epoch, now) = (self.epoch(at), self.now);
+        self.linked_until.entry(epoch).or_insert(now);
         let ended = self.nodes[at].take();
         self.forget_announcements();
         self.forget_notices(ended.as_ref());

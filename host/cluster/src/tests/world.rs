@@ -43,6 +43,8 @@ pub(super) struct World {
     pub(super) told: Told,
     /// Nodes that have ended before anybody who lives had met them.
     pub(super) unheard: BTreeSet<u64>,
+    /// When those had a link last that have none.
+    pub(super) linked_until: BTreeMap<u64, u64>,
     /// When members left last.
     pub(super) left: BTreeMap<(Topic, User), u64>,
     /// When a node ended last.
@@ -169,6 +171,7 @@ impl World {
             unknown: BTreeSet::new(),
             told: Told::default(),
             unheard: BTreeSet::new(),
+            linked_until: BTreeMap::new(),
             left: BTreeMap::new(),
             ended: 0,
             failures: Vec::new(),

@@ -21,7 +21,8 @@ use jackfield_protocol::websocket::{self, Decoder, Message};
 use tokio::io::{Interest, Ready};
 use tokio::time::Instant;
 
-use super::{Connection, End, Permitted, UNAVAILABLE};
+use super::permits::Permitted;
+use super::{Connection, End, UNAVAILABLE};
 use crate::event_loop::{EventLoop, add};
 use crate::socket::Socket;
 
@@ -289,8 +290,8 @@ impl Conversation {
         let begun = self.event_loop.shard().subscribe(slot, grant, wish, now_ms);
         match begun {
             Ok(()) => {
-                let permitted = Permitted::Channel(channel);
-                self.connection.note_expiry(grant.permission.expires_in_ms, permitted);
+                self.connection
+                    .note_subscription(&self.event_loop, grant.permission.expires_in_ms, request);
                 self.event_loop.take_turn();
             }
             Err(error) => self.refuse(&request, status_of(&error), &error.to_string()),
