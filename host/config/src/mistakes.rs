@@ -246,6 +246,11 @@ fn told(place: &str, path: &str, message: &str) -> String {
     let missing = message
         .strip_prefix("missing field `")
         .and_then(|rest| rest.strip_suffix('`'));
+    let message = if is_secret(path) {
+        without_value(message)
+    } else {
+        message.to_owned()
+    };
     match missing {
         Some(key) if path == NOWHERE => format!("{place}: the key `{key}` is missing"),
         Some(key) => format!("{place}: the key `{path}.{key}` is missing"),
@@ -254,11 +259,29 @@ fn told(place: &str, path: &str, message: &str) -> String {
     }
 }
 
+/// Whether what this key holds is nobody's business.
+fn is_secret(path: &str) -> bool {
+    let key = path.rsplit('.').next().unwrap_or_default();
+    path.contains(".headers.") || SECRETS.iter().any(|secret| key.contains(secret))
+}
+
+/// "invalid type: integer `123`, expected a string" without the number. Our own words show no value.
+fn without_value(message: &str) -> String {
+    let Some((found, expected)) = message.rsplit_once(", expected ") else {
+        return message.to_owned();
+    };
+    let kind = found.split(['`', '"']).next().unwrap_or_default().trim_end();
+    format!("{kind}, expected {expected}")
+}
+
 /// The line of a byte, from 1.
 fn line(text: &str, byte: usize) -> usize {
     let before = text.as_bytes().iter().take(byte);
     before.filter(|byte| **byte == b'\n').count() + 1
 }
+
+/// What the keys of secrets are called.
+const SECRETS: [&str; 5] = ["secret", "token", "key", "password", "seed"];
 
 /// How a path without keys is written.
 const NOWHERE: &str = ".";

@@ -83,6 +83,25 @@ fn a_wrong_value_is_told_with_its_key() {
     ]);
 }
 
+// What operators are told stands in logs.
+#[test]
+fn a_secret_that_is_written_wrongly_is_not_told() {
+    told_of_toml(&[
+        (
+            "[[apps]]\nsecret = 123",
+            "FILE:2: `apps[0].secret`: invalid type: integer, expected a string",
+        ),
+        (
+            "[admin]\ntoken = [\"hidden\"]",
+            "FILE:2: `admin.token`: invalid type: sequence, expected a string",
+        ),
+        (
+            "[cluster]\nkey = 1.5",
+            "FILE:2: `cluster.key`: invalid type: floating point, expected a string",
+        ),
+    ]);
+}
+
 // Comments are no reason to count lines wrongly.
 #[test]
 fn mistakes_in_json_are_told_alike() {
