@@ -94,16 +94,24 @@ impl Verdict {
 }
 
 impl ApiRequest {
+    /// [Method](Self::method), [path](Self::path) and [query](Self::query), with one look at the line.
+    #[must_use]
+    pub fn parts(&self) -> (&str, &str, &str) {
+        let (method, target) = cut(&self.line, b' ');
+        let (path, query) = cut(target, b'?');
+        (method, path, query)
+    }
+
     /// In upper case.
     #[must_use]
     pub fn method(&self) -> &str {
-        cut(&self.line, b' ').0
+        self.parts().0
     }
 
     /// As the client sent it, as far as the host knows, percent-encoded: with every prefix.
     #[must_use]
     pub fn path(&self) -> &str {
-        cut(cut(&self.line, b' ').1, b'?').0
+        self.parts().1
     }
 
     /// The path without any prefix, percent-encoded: `/apps/1001/events`.
@@ -115,7 +123,7 @@ impl ApiRequest {
     /// As it came, percent-encoded, without the question mark.
     #[must_use]
     pub fn query(&self) -> &str {
-        cut(&self.line, b'?').1
+        self.parts().2
     }
 }
 

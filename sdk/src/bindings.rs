@@ -22,7 +22,7 @@ pub mod host {
             world host {
                 include jackfield:plugin/imports@0.1.0;
                 import jackfield:host/handshake@0.1.0;
-                import jackfield:host/body@0.1.0;
+                import jackfield:host/request@0.1.0;
                 import jackfield:host/cluster@0.1.0;
                 import jackfield:host/peers@0.1.0;
                 import jackfield:host/links@0.1.0;

@@ -23,7 +23,7 @@ use sha2::Sha256;
 pub use crate::bindings::host::jackfield::host::cluster::Status;
 use crate::host::links::{Broker, Outgoing};
 use crate::host::{Handshake, HttpError, HttpRequest, HttpResponse, Level};
-use crate::{ApiRequest, App, Connection, SubscribeRequest};
+use crate::{ApiRequest, App, Connection, Header, SubscribeRequest, host};
 
 pub(crate) mod backend;
 
@@ -42,6 +42,8 @@ struct Host {
     counters: BTreeMap<String, u64>,
     slept_ms: Vec<u32>,
     handshake: Option<Handshake>,
+    remote_address: String,
+    headers: Vec<Header>,
     body: Vec<u8>,
     requests: Vec<HttpRequest>,
     /// Prepared, not given yet.
@@ -116,17 +118,26 @@ pub fn set_handshake(handshake: Handshake) {
     HOST.with_borrow_mut(|host| host.handshake = Some(handshake));
 }
 
-/// A publish as it may come, of the app of [`client`], without a signature and without a body. Change what the test is about.
+/// A publish as it may come, of the app of [`client`], now, without a signature and without a body. Change what the test is about.
 #[must_use]
 pub fn api_request() -> ApiRequest {
     ApiRequest {
         app: client().app,
-        remote_address: "127.0.0.1".to_owned(),
         line: "POST /apps/1001/events".to_owned(),
         prefix_length: 0,
-        headers: Vec::new(),
         body_length: 0,
+        unix_ms: host::unix_ms(),
     }
+}
+
+/// Sets the address that [`crate::host::remote_address`] returns. It is empty before.
+pub fn set_remote_address(address: &str) {
+    HOST.with_borrow_mut(|host| address.clone_into(&mut host.remote_address));
+}
+
+/// Sets the headers that [`crate::host::headers`] returns. There are none before.
+pub fn set_headers(headers: Vec<Header>) {
+    HOST.with_borrow_mut(|host| host.headers = headers);
 }
 
 /// Sets the body that [`crate::host::body`] returns. It is empty before.
@@ -242,7 +253,7 @@ fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::{Cluster, Status};
     use crate::host::{Level, cluster};
-    use crate::{double, host};
+    use crate::{Header, double, host};
 
     // The examples of FIPS 180 and RFC 1321.
     #[test]
@@ -334,8 +345,16 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_there_once_it_is_set() {
-        assert!(host::body().is_empty());
+    fn what_a_request_brings_is_there_once_it_is_set() {
+        assert!(host::body().is_empty() && host::remote_address().is_empty() && host::headers().is_empty());
+        double::set_remote_address("192.0.2.7");
+        assert_eq!(host::remote_address(), "192.0.2.7");
+        let header = Header {
+            name: "cookie".to_owned(),
+            value: "session=1".to_owned(),
+        };
+        double::set_headers(vec![header.clone()]);
+        assert_eq!(host::headers(), [header]);
         double::set_body(b"abc");
         assert_eq!(host::body(), b"abc");
         assert!(host::body_md5_is("900150983cd24fb0d6963f7d28e17f72"));

@@ -1,14 +1,16 @@
 //! What the host offers to a plugin.
 //!
 //! In a guest each function is a call of the host; in native tests it reaches [`double`](crate::double). `log`,
-//! `clock`, `random`, digests and [`sleep`] are always granted, [`handshake`], [`body`] and [`body_md5_is`] to auth plugins; [`verify`] needs the grant
-//! `sign`, [`count`] the grant `counters`, [`send`] the grant `http` (lines in the operator's `plugins/NAME.toml`).
+//! `clock`, `random`, digests and [`sleep`] are always granted; [`handshake`], [`remote_address`], [`headers`], [`body`]
+//! and [`body_md5_is`] to auth plugins; [`verify`] needs the grant `sign`, [`count`] the grant `counters`, [`send`] the
+//! grant `http` (lines in the operator's `plugins/NAME.toml`).
 
 #[cfg(target_arch = "wasm32")]
 use crate::bindings::host::jackfield::host as backend;
 #[cfg(not(target_arch = "wasm32"))]
 use crate::double::backend;
 
+use crate::Header;
 pub use crate::bindings::host::jackfield::host::handshake::Details as Handshake;
 pub use crate::bindings::host::jackfield::host::http::{
     Error as HttpError, Request as HttpRequest, Response as HttpResponse,
@@ -95,18 +97,32 @@ pub fn handshake() -> Option<Handshake> {
     backend::handshake::get()
 }
 
+/// The IP address of whoever sent the HTTP request that the question to an auth plugin is about, without a port; empty when it is
+/// about a connection, which has its own.
+#[must_use]
+pub fn remote_address() -> String {
+    backend::request::remote_address()
+}
+
+/// The headers of the HTTP request that the question to an auth plugin is about, as far as the operator chose them in
+/// `auth.headers`; none when it is about a connection, which has them in its [`handshake`].
+#[must_use]
+pub fn headers() -> Vec<Header> {
+    backend::request::headers()
+}
+
 /// The body of the HTTP request that the question to an auth plugin is about; empty when it is about a connection.
 ///
 /// It is copied, so [`body_md5_is`] and `body_length` of the request are cheaper where they will do.
 #[must_use]
 pub fn body() -> Vec<u8> {
-    backend::body::read()
+    backend::request::body()
 }
 
 /// Whether `digest` is the MD5 of [`body`], as 32 lower-case hexadecimal digits: `body_md5` of the Pusher HTTP API.
 #[must_use]
 pub fn body_md5_is(digest: &str) -> bool {
-    backend::body::md5_is(digest)
+    backend::request::body_md5_is(digest)
 }
 
 /// Sends a request to one of the places that the operator allows, and waits for the whole answer.

@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::harness::client::{Client, Heard};
-use crate::harness::http::Http;
+use crate::harness::http::{DEVELOPMENT, Http, now};
 use crate::harness::server::{Server, Setup, free_port};
 use crate::harness::wait::until;
 
@@ -40,25 +41,75 @@ async fn nobody_gets_in_while_the_server_ends() {
     // Its answer to the close frame is written by the next read, which never comes.
     assert_eq!(mute.expect_close().await, 4200);
     until("new connections to be refused", async || {
-        match TcpStream::connect(("127.0.0.1", server.port)).await {
-            Ok(_) => None,
-            Err(_) => Some(()),
-        }
+        TcpStream::connect(("127.0.0.1", server.port)).await.err().map(drop)
     })
     .await;
     assert!(server.runs(), "it was still waiting for the mute client");
-    // A balancer's connection that was there before learns that this instance is leaving.
-    if let Ok(answer) = kept.get("/ready").await {
-        assert_eq!(answer.status, 503);
-    }
+    // A balancer's connection that was there before learns that this instance is leaving, and that nobody answers there any more.
+    let answer = kept.get("/ready").await.expect("it answers as long as it is there");
+    assert_eq!((answer.status, answer.headers["connection"].as_str()), (503, "close"));
+    assert!(kept.get("/ready").await.is_err());
     let status = server.ended().await;
     assert!(status.success(), "{status}");
 }
 
-// An idle server has nothing to wait for.
+// RFC 9110 §10.1.1: after 100 the server waits for the body. RFC 9112 §9.6: it answers before it closes.
+#[tokio::test]
+async fn a_request_that_is_under_way_at_the_end_is_answered() {
+    let mut server = Server::start().await;
+    let http = Http::connect(server.port).await.expect("it listens");
+    let mut stream = http.into_stream();
+    let body = r#"{"name":"last","channel":"room","data":"x"}"#;
+    let target = DEVELOPMENT.signed(&DEVELOPMENT.events_path(), body, now());
+    let head = format!(
+        "POST {target} HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await.expect("it reads");
+    let mut begun = [0; 25];
+    stream.read_exact(&mut begun).await.expect("it wants the body");
+    assert_eq!(begun, *b"HTTP/1.1 100 Continue\r\n\r\n");
+    server.terminate();
+    until("new connections to be refused", async || {
+        TcpStream::connect(("127.0.0.1", server.port)).await.err().map(drop)
+    })
+    .await;
+    stream.write_all(body.as_bytes()).await.expect("it reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("it answers and closes");
+    assert!(
+        answer.starts_with("HTTP/1.1 200 ") && answer.contains("connection: close"),
+        "{answer}"
+    );
+    assert!(server.ended().await.success());
+}
+
+// Linux, accept(2), EMFILE: without file descriptors nobody gets in, and the end is as orderly as ever.
+#[tokio::test]
+async fn a_server_without_file_descriptors_ends_as_any_other() {
+    let mut server = Setup::default().config("shutdown_grace_period = 1").start().await;
+    let mut client = Client::connect(server.port).await;
+    server.leaves_no_more_files();
+    // More than it may find again for what it had open for a moment.
+    let waiting = join_all((0..20).map(|_| TcpStream::connect(("127.0.0.1", server.port)))).await;
+    until("the server to have no file descriptors left", async || {
+        server.errors().contains("cannot accept connections").then_some(())
+    })
+    .await;
+    server.terminate();
+    assert_eq!(client.expect_close().await, 4200);
+    assert_eq!(client.hear().await, Heard::Ended);
+    let status = server.ended().await;
+    assert!(status.success(), "{status}");
+    drop(waiting);
+}
+
+// An idle server has nothing to wait for, and a connection on which nothing is asked is no work.
 #[tokio::test]
 async fn without_connections_the_end_is_immediate() {
     let mut server = Setup::default().config("shutdown_grace_period = 60").start().await;
+    let mut kept = Http::connect(server.port).await.expect("it listens");
+    assert_eq!(kept.get("/live").await.expect("it answers").status, 200);
     let told = Instant::now();
     server.terminate();
     assert!(server.ended().await.success());

@@ -12,6 +12,7 @@ pub(crate) mod http;
 pub(crate) mod load;
 pub(crate) mod node;
 pub(crate) mod python;
+pub(crate) mod redis_cluster;
 pub(crate) mod scene;
 pub(crate) mod server;
 pub(crate) mod stand;

@@ -9,8 +9,10 @@ mod libraries;
 mod links_fail;
 mod moves;
 mod neighbours;
+mod old_cluster;
 mod outage;
 pub(crate) mod swaps;
+mod tls;
 mod told;
 
 use serde_json::json;

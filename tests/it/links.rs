@@ -3,6 +3,7 @@
 mod cluster;
 mod faults;
 mod nats;
+mod old_cluster;
 mod redis;
 mod tls;
 mod witness;

@@ -93,7 +93,7 @@ impl Ledger {
         };
         let (last, disputes) = (known.last, known.last.series != it.series);
         if (last.series, last.k) >= (new.series, new.k) {
-            known.disputed = known.disputed.or(disputes.then_some(new));
+            known.disputed = known.disputed.or_else(|| disputes.then_some(new));
             return None;
         }
         *known = Entry {

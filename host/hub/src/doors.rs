@@ -91,7 +91,7 @@ pub enum Claim {
     /// Sign in as a user.
     Signin(SigninRequest),
     /// Carry out an HTTP request.
-    ApiRequest(ApiRequest),
+    ApiRequest(Arc<ApiRequest>),
 }
 
 /// A client wants to sign in.

@@ -35,6 +35,7 @@ use bytes::Bytes;
 use tokio::runtime::Handle;
 
 pub use crate::tls::TlsOptions;
+use keeper::Home;
 pub use options::{NatsOptions, RedisClusterOptions, RedisOptions, Secret};
 
 /// What happened on a link. Handed over in batches, in order, to one receiver.
@@ -138,13 +139,11 @@ pub fn open_redis(
     runtime: &Handle,
     receiver: impl Fn(Vec<LinkEvent>) + Send + Sync + 'static,
 ) -> Result<Arc<dyn Link>, String> {
-    let (broker, answer_ms) = (options.broker(), options.request_timeout_ms);
-    let home = || Ok(keeper::Home::shared(runtime));
-    open(broker, answer_ms, &options.canary_prefix, receiver, home)
+    open(options.check()?, Home::shared(runtime), receiver)
 }
 
-/// Opens a link to a Redis Cluster: to each primary with sharded Pub/Sub if every one is 7.0 or later, else to any one
-/// with the classic kind, which the cluster spreads to all its servers.
+/// Opens a link to a Redis Cluster: to each primary with sharded Pub/Sub if every one knows it, as they do since 7.0, else to one of
+/// the others with the classic kind, which the cluster spreads to all its servers.
 ///
 /// # Errors
 /// As [`open_redis`].
@@ -153,9 +152,7 @@ pub fn open_redis_cluster(
     runtime: &Handle,
     receiver: impl Fn(Vec<LinkEvent>) + Send + Sync + 'static,
 ) -> Result<Arc<dyn Link>, String> {
-    let (broker, answer_ms) = (options.broker(), options.request_timeout_ms);
-    let home = || Ok(keeper::Home::shared(runtime));
-    open(broker, answer_ms, &options.canary_prefix, receiver, home)
+    open(options.check()?, Home::shared(runtime), receiver)
 }
 
 /// Opens a link to a NATS server, or to any one of a cluster's. Its own messages come back, as with Redis.
@@ -167,27 +164,16 @@ pub fn open_nats(
     options: &NatsOptions,
     receiver: impl Fn(Vec<LinkEvent>) + Send + Sync + 'static,
 ) -> Result<Arc<dyn Link>, String> {
-    let (broker, answer_ms) = (options.broker(), options.request_timeout_ms);
-    open(
-        broker,
-        answer_ms,
-        &options.canary_prefix,
-        receiver,
-        keeper::Home::own_thread,
-    )
+    open(options.check()?, Home::own_thread()?, receiver)
 }
 
 fn open<B: wire::Broker>(
-    broker: Result<B, String>,
-    request_timeout_ms: u64,
-    canary_prefix: &str,
+    checked: options::Checked<B>,
+    home: Home,
     receiver: impl Fn(Vec<LinkEvent>) + Send + Sync + 'static,
-    home: impl FnOnce() -> Result<keeper::Home, String>,
 ) -> Result<Arc<dyn Link>, String> {
-    let answer = options::time("request_timeout_ms", request_timeout_ms)?;
-    let broker = broker?;
     let handover = handover::Handover::start(receiver)?;
-    Ok(keeper::Keeper::open(broker, answer, canary_prefix, handover, home()?))
+    Ok(keeper::Keeper::open(checked, handover, home))
 }
 
 /// The largest payload: the limit of a NATS server as it comes. An event may have 10 KiB, an envelope hardly more.

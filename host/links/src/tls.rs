@@ -1,11 +1,11 @@
 //! TLS as all links speak it: rustls with ring, whichever other crates are linked.
 
-use std::fs;
 use std::sync::Arc;
+use std::{fs, io};
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{CertificateError, ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt;
 use serde::Deserialize;
 
@@ -16,7 +16,7 @@ pub struct TlsOptions {
     /// Certificates of a private authority, trusted instead of those that this machine trusts.
     pub ca_file: String,
     /// The certificate to show, with those that lead to its authority.
-    pub certificate_file: String,
+    pub cert_file: String,
     /// The key that belongs to it.
     pub key_file: String,
 }
@@ -38,9 +38,9 @@ pub(crate) fn client(options: &TlsOptions) -> Result<Arc<ClientConfig>, String> 
     } else {
         builder.with_root_certificates(authorities(&options.ca_file)?)
     };
-    let config = match (options.certificate_file.as_str(), options.key_file.as_str()) {
+    let config = match (options.cert_file.as_str(), options.key_file.as_str()) {
         ("", "") => trusting.with_no_client_auth(),
-        ("", _) | (_, "") => return Err("tls: certificate_file and key_file go together".to_owned()),
+        ("", _) | (_, "") => return Err("tls: cert_file and key_file go together".to_owned()),
         (certificate, key) => {
             let named = |error: rustls::Error| format!("{certificate}: {error}");
             let private = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|error| format!("{key}: {error}"))?;
@@ -50,6 +50,17 @@ pub(crate) fn client(options: &TlsOptions) -> Result<Arc<ClientConfig>, String> 
         }
     };
     Ok(Arc::new(config))
+}
+
+/// Why a connection could not be made, and what an operator may have to do with it.
+pub(crate) fn said(error: &io::Error) -> String {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    match inner {
+        Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
+            format!("TLS: {error}: no authority of `tls.ca_file`, or else of this machine, has signed it")
+        }
+        _ => format!("TLS: {error}"),
+    }
 }
 
 fn authorities(file: &str) -> Result<RootCertStore, String> {

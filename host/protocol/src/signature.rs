@@ -28,7 +28,7 @@ impl SigningKey {
 
     /// Whether `signature_hex` is the HMAC-SHA256 of `message`. Takes the same time wherever a wrong one differs.
     pub fn verify(&self, message: &[u8], signature_hex: &str) -> bool {
-        unhex(signature_hex).is_some_and(|signature| self.over(message).verify_slice(&signature).is_ok())
+        unhex::<32>(signature_hex).is_some_and(|signature| self.over(message).verify_slice(&signature).is_ok())
     }
 
     fn over(&self, message: &[u8]) -> Hmac<Sha256> {
@@ -47,6 +47,11 @@ impl fmt::Debug for SigningKey {
 /// MD5 of `bytes`, as 32 lower-case hex digits. For `body_md5` alone: it guards against mistakes, not attackers.
 pub fn md5_hex(bytes: &[u8]) -> String {
     hex(&Md5::digest(bytes))
+}
+
+/// Whether `digest_hex` is the MD5 of `bytes`, as 32 lower-case hex digits.
+pub fn is_md5(bytes: &[u8], digest_hex: &str) -> bool {
+    unhex(digest_hex).is_some_and(|digest| digest == <[u8; 16]>::from(Md5::digest(bytes)))
 }
 
 /// SHA-256 of `bytes`, as 64 lower-case hex digits.
@@ -103,12 +108,12 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().flat_map(digits).map(char::from).collect()
 }
 
-/// The 32 bytes that 64 lower-case hex digits spell, if they are that.
-fn unhex(text: &str) -> Option<[u8; 32]> {
+/// The bytes that twice as many lower-case hex digits spell, if they are that.
+fn unhex<const BYTES: usize>(text: &str) -> Option<[u8; BYTES]> {
     let (pairs, []) = text.as_bytes().as_chunks::<2>() else {
         return None;
     };
-    let mut bytes = [0; 32];
+    let mut bytes = [0; BYTES];
     if pairs.len() != bytes.len() {
         return None;
     }
@@ -137,7 +142,7 @@ const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 #[cfg(test)]
 mod tests {
-    use super::{Credentials, SigningKey, api_string_to_sign, md5_hex, sha256_hex, sign_api_request};
+    use super::{Credentials, SigningKey, api_string_to_sign, is_md5, md5_hex, sha256_hex, sign_api_request};
 
     const KEY: &str = "278d425bdf160c739803";
     const SECRET: &[u8] = b"7ad3773142a6692b25b8";
@@ -194,6 +199,15 @@ mod tests {
     fn digests_match_their_standards() {
         assert_eq!(md5_hex(b""), "d41d8cd98f00b204e9800998ecf8427e");
         assert_eq!(md5_hex(BODY), "ec365a775a4cd0599faeb73354201b6f");
+        assert!(is_md5(BODY, "ec365a775a4cd0599faeb73354201b6f"));
+        for wrong in [
+            "",
+            "ec365a775a4cd0599faeb73354201b6",
+            "EC365A775A4CD0599FAEB73354201B6F",
+            "dc365a775a4cd0599faeb73354201b6f",
+        ] {
+            assert!(!is_md5(BODY, wrong), "{wrong}");
+        }
         assert_eq!(
             sha256_hex(b"abc"),
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

@@ -1,18 +1,18 @@
 //! The thread that takes connections from the kernel and deals them to the event loops in turn.
 //!
 //! Dealing here, rather than by `SO_REUSEPORT`, spreads sockets evenly and lets a second server on the port fail at
-//! its start. When file descriptors run out it waits a moment and goes on.
+//! its start. When file descriptors run out it waits a moment and goes on. What tells it to stop needs none.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::Sender;
-
-use crate::shared::Shared;
+use tokio::sync::oneshot;
+use tokio::time::sleep;
 
 /// A connection on its way to an event loop.
 pub(crate) type Accepted = (TcpStream, SocketAddr);
@@ -27,42 +27,72 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Accepts until the program drains.
-pub(crate) fn run(listener: &TcpListener, loops: &[Sender<Accepted>], shared: &Arc<Shared>) {
-    let mut next = 0;
-    loop {
-        match listener.accept() {
-            Ok(_) if shared.is_draining() => return,
-            Ok((stream, peer)) => {
-                // A full event loop keeps new clients waiting in the kernel's queue.
-                if ready(&stream).is_ok() && loops[next].blocking_send((stream, peer)).is_err() {
-                    return;
-                }
-                next = (next + 1) % loops.len();
+/// Who accepts.
+pub(crate) struct Acceptor {
+    listener: net::TcpListener,
+    runtime: Runtime,
+}
+
+impl Acceptor {
+    /// Takes everything that it needs now: later there may be no file descriptors left.
+    pub(crate) fn new(listener: TcpListener) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let listener = {
+            let _runtime = runtime.enter();
+            net::TcpListener::from_std(listener)?
+        };
+        Ok(Self { listener, runtime })
+    }
+
+    /// Accepts until it is told to stop, or whoever could tell it is gone. Then the port is closed.
+    pub(crate) fn run(self, loops: &[Sender<Accepted>], stop: oneshot::Receiver<()>) {
+        let Self { listener, runtime } = self;
+        let mut next = 0;
+        runtime.block_on(async {
+            tokio::select! {
+                biased;
+                _ = stop => {}
+                () = deal(&listener, loops, &mut next) => {}
             }
-            Err(error) if is_the_clients(&error) => {}
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept connections for a moment");
-                thread::sleep(PAUSE);
+        });
+        // Whom the kernel has let in already would be cut off with the port: they are told in words.
+        let Ok(listener) = listener.into_std() else {
+            return;
+        };
+        for _ in 0..BACKLOG {
+            let Ok((stream, peer)) = listener.accept() else {
+                break;
+            };
+            if ready(&stream).is_ok() {
+                // Not taken by a full event loop: cut off after all.
+                let _ = loops[next].try_send((stream, peer));
             }
+            next = (next + 1) % loops.len();
         }
     }
 }
 
-/// Wakes `run` up, for it to see that the program drains.
-pub(crate) fn wake(address: SocketAddr) {
-    // Whether it connects does not matter: if it cannot, nothing waits in `accept` either.
-    let _ = TcpStream::connect_timeout(&reachable(address), PAUSE);
-}
-
-fn reachable(mut address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() {
-        address.set_ip(match address {
-            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
-        });
+/// Deals connections to the event loops, for as long as there are any.
+async fn deal(listener: &net::TcpListener, loops: &[Sender<Accepted>], next: &mut usize) {
+    loop {
+        let accepted = listener.accept().await;
+        // It is to be registered with its event loop.
+        match accepted.and_then(|(stream, peer)| Ok((stream.into_std()?, peer))) {
+            Ok((stream, peer)) => {
+                // A full event loop keeps new clients waiting in the kernel's queue.
+                if ready(&stream).is_ok() && loops[*next].send((stream, peer)).await.is_err() {
+                    return;
+                }
+                *next = (*next + 1) % loops.len();
+            }
+            Err(error) if is_the_clients(&error) => {}
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept connections for a moment");
+                sleep(PAUSE).await;
+            }
+        }
     }
-    address
 }
 
 fn ready(stream: &TcpStream) -> io::Result<()> {

@@ -68,7 +68,7 @@ async fn authorize(shared: &Shared, id: &str, request: Request, limit: BodyLimit
         ));
     }
     let limit = limit(&app.policy.publish_limits);
-    let claim = read(shared, app, request, limit).await?;
+    let claim = Arc::new(read(shared, app, request, limit).await?);
     let body = claim.body.clone();
     let query = claim.line.split_once('?').map(|(_, query)| query.to_owned());
     let grant = shared

@@ -17,8 +17,9 @@ use jackfield_stores::{AppTable, DuplicateApp, NoticeStore};
 use jackfield_wasm::{OpenedAdapter, Registry};
 use jackfield_watch::watch_file;
 use tokio::runtime::Runtime;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
 
+use crate::acceptor::Acceptor;
 use crate::admin::Desk;
 use crate::change_adapter::bus;
 use crate::metrics::Metrics;
@@ -32,6 +33,8 @@ pub struct Server {
     shared: Arc<Shared>,
     /// Where it listens.
     pub address: SocketAddr,
+    /// Closes the port.
+    close: oneshot::Sender<()>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -112,10 +115,13 @@ pub fn assemble(mut config: Config, origin: Origin, background: &Runtime) -> Res
     let reloading = reload::run(Arc::clone(&shared), origin, config.written, orders);
     background.handle().spawn(reloading);
     watch_configuration(&shared)?;
-    let threads = start_threads(&shared, listener, wakes).map_err(StartError::Thread)?;
+    let (close, closed) = oneshot::channel();
+    let acceptor = Acceptor::new(listener).map_err(|error| StartError::Listen(address, error))?;
+    let threads = start_threads(&shared, acceptor, closed, wakes).map_err(StartError::Thread)?;
     Ok(Server {
         shared,
         address,
+        close,
         threads,
     })
 }
@@ -127,15 +133,20 @@ impl Server {
     }
 
     /// Takes nothing new in, closes connections over the grace period, and waits until they are gone.
-    pub fn stop(mut self) {
-        tracing::info!(connections = self.shared.connections(), "stopping");
-        self.shared.draining.store(true, Ordering::Relaxed);
-        acceptor::wake(self.address);
-        for thread in self.threads.drain(..) {
+    pub fn stop(self) {
+        let Self {
+            shared, close, threads, ..
+        } = self;
+        tracing::info!(connections = shared.connections(), "stopping");
+        // First: whoever still gets in is to learn it.
+        shared.draining.store(true, Ordering::Relaxed);
+        // Nobody listens if the acceptor has ended already.
+        let _ = close.send(());
+        for thread in threads {
             // A thread that panicked has said so already.
             let _ = thread.join();
         }
-        self.leave();
+        leave(&shared.cluster);
     }
 
     /// Reads the configuration again, and takes it if it is good: somebody has sent a signal.
@@ -152,17 +163,17 @@ impl Server {
             tokio::time::sleep(LONGEST_SLEEP).await;
         }
     }
+}
 
-    /// Lets the other instances take over what was this one's, now that its connections are gone.
-    fn leave(&self) {
-        if self.shared.cluster.reach() == Reach::Alone {
-            return;
-        }
-        self.shared.cluster.leave();
-        let until = Instant::now() + FAREWELL;
-        while !self.shared.cluster.is_gone() && Instant::now() < until {
-            thread::sleep(LOOK_AGAIN);
-        }
+/// Lets the other instances take over what was this one's, now that its connections are gone.
+fn leave(cluster: &Driver) {
+    if cluster.reach() == Reach::Alone {
+        return;
+    }
+    cluster.leave();
+    let until = Instant::now() + FAREWELL;
+    while !cluster.is_gone() && Instant::now() < until {
+        thread::sleep(LOOK_AGAIN);
     }
 }
 
@@ -258,7 +269,8 @@ fn watch_configuration(shared: &Arc<Shared>) -> Result<(), StartError> {
 
 fn start_threads(
     shared: &Arc<Shared>,
-    listener: TcpListener,
+    acceptor: Acceptor,
+    closed: oneshot::Receiver<()>,
     wakes: Vec<Arc<Notify>>,
 ) -> std::io::Result<Vec<JoinHandle<()>>> {
     let mut threads = Vec::new();
@@ -277,9 +289,8 @@ fn start_threads(
                 })?,
         );
     }
-    let shared = Arc::clone(shared);
-    let acceptor = thread::Builder::new().name("acceptor".to_owned());
-    threads.push(acceptor.spawn(move || acceptor::run(&listener, &loops, &shared))?);
+    let accepting = thread::Builder::new().name("acceptor".to_owned());
+    threads.push(accepting.spawn(move || acceptor.run(&loops, closed))?);
     Ok(threads)
 }
 

@@ -14,9 +14,10 @@ use std::time::{Duration, Instant};
 use jackfield_hub::{OutboxLimits, Shard, ShardHandle};
 use jackfield_protocol::close::Close;
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
 use tokio::sync::mpsc::Receiver;
+use tokio::sync::{Notify, watch};
 use tokio::task::{LocalSet, yield_now};
+use tokio::time::timeout;
 
 use crate::acceptor::Accepted;
 use crate::connection::Connection;
@@ -31,6 +32,8 @@ pub(crate) struct EventLoop {
     shard: RefCell<Shard<Rc<Connection>>>,
     /// Wakes the writer.
     dirty: Arc<Notify>,
+    /// Held by every HTTP connection; says to them when to end.
+    http: watch::Sender<bool>,
     /// Where sockets are read into: borrowed while one is read, so that an idle socket needs no buffer.
     pub(crate) scratch: RefCell<Box<[u8]>>,
 }
@@ -61,6 +64,7 @@ pub(crate) fn run(
         shared,
         shard,
         dirty,
+        http: watch::Sender::new(false),
         scratch,
     });
     CURRENT.set(Some(Rc::clone(&event_loop)));
@@ -128,7 +132,10 @@ impl EventLoop {
 
     fn admit(&self, stream: std::net::TcpStream, peer: SocketAddr) {
         match TcpStream::from_std(stream) {
-            Ok(stream) => Self::spawn(http::serve(stream, peer, Arc::clone(&self.shared))),
+            Ok(stream) => {
+                let end = self.http.subscribe();
+                Self::spawn(http::serve(stream, peer, Arc::clone(&self.shared), end));
+            }
             Err(error) => tracing::warn!(%error, "a connection could not be registered"),
         }
     }
@@ -206,12 +213,27 @@ impl EventLoop {
         }
     }
 
+    /// Closes all sockets, then all HTTP connections, and waits until they are gone.
+    async fn drain(&self) {
+        let others_end = Instant::now() + self.shared.settings().shutdown_grace + LAST_FAREWELLS;
+        self.close_sockets().await;
+        // Those of a balancer are on any loop, and are answered for as long as there are sockets on one.
+        while self.shared.connections() > 0 && Instant::now() < others_end {
+            tokio::time::sleep(DRAIN_STEP).await;
+        }
+        self.http.send_replace(true);
+        // Time out: these are not waited for any longer.
+        let _ = timeout(LAST_ANSWERS, self.http.closed()).await;
+        // A handshake that was under way.
+        self.close_sockets().await;
+    }
+
     /// Closes all sockets with 4200, spread evenly over the grace period, and waits until they are gone. Clients come back
     /// at once, and at one instance fewer they should not all come in the same moment. Each socket has its own time limit
     /// for its farewell.
-    async fn drain(&self) {
+    async fn close_sockets(&self) {
         let at_once = closed_at_once(self.shard.borrow().len(), self.shared.settings().shutdown_grace);
-        // Looked at anew in every step: a handshake that was under way when the drain began comes in late.
+        // Looked at anew in every step: somebody may have come in late.
         while !self.shard.borrow().is_empty() {
             let slots: Vec<usize> = self.shard.borrow().open_slots().take(at_once).collect();
             for slot in slots {
@@ -244,6 +266,12 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// The grain in which sockets are closed at the end.
 const DRAIN_STEP: Duration = Duration::from_millis(20);
+
+/// What sockets may take beyond the grace period: their farewell takes three seconds at most.
+const LAST_FAREWELLS: Duration = Duration::from_secs(5);
+
+/// How long a request that has begun may take to be sent and answered: a publish is answered within two seconds, a plugin within five.
+const LAST_ANSWERS: Duration = Duration::from_secs(6);
 
 /// Sockets closed in one step at the least: a few do not make a crowd, and nobody needs to wait for them.
 const DRAIN_AT_ONCE: usize = 16;

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tower_service::Service as _;
 
 use crate::shared::Shared;
@@ -41,8 +43,9 @@ fn router(shared: Arc<Shared>) -> Router {
     router.fallback(not_found).with_state(shared)
 }
 
-/// Serves one connection until it ends or becomes a WebSocket.
-pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
+/// Serves one connection until it ends or becomes a WebSocket. When `end` says so it ends behind the request that is under way. While
+/// the program drains, each answer is the last one of its connection.
+pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>, mut end: watch::Receiver<bool>) {
     thread_local! {
         static ROUTER: std::cell::OnceCell<Router> = const { std::cell::OnceCell::new() };
     }
@@ -50,8 +53,15 @@ pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Share
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         let caller = shared.settings().proxies.caller(peer.ip(), request.headers());
         request.extensions_mut().insert(caller);
-        let mut routes = routes.clone();
-        async move { Ok::<_, Infallible>(routes.call(request).await.unwrap_or_else(|never| match never {})) }
+        let (mut routes, shared) = (routes.clone(), Arc::clone(&shared));
+        async move {
+            let mut answer = routes.call(request).await.unwrap_or_else(|never| match never {});
+            if shared.is_draining() && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+                let headers = answer.headers_mut();
+                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(answer)
+        }
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -60,8 +70,17 @@ pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Share
         .max_buf_size(MAX_HEADER_BYTES)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
+    let mut connection = pin!(connection);
+    let served = tokio::select! {
+        served = connection.as_mut() => served,
+        // An error: the event loop is gone.
+        _ = end.wait_for(|end| *end) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
     // An error is the client's: it spoke something else, was too slow, or went away.
-    if let Err(error) = connection.await {
+    if let Err(error) = served {
         tracing::debug!(%peer, %error, "an HTTP connection ended");
     }
 }

@@ -12,7 +12,7 @@ use wasmtime::component::{Instance, InstancePre};
 
 use crate::bindings::hot::exports::jackfield::auth::{api_request, client_event, connect, signin, subscribe};
 use crate::bindings::hot::jackfield::auth::claims;
-use crate::context::Context;
+use crate::context::{Context, Subject};
 use crate::doors::Doors;
 use crate::io;
 use crate::lend;
@@ -83,7 +83,7 @@ impl AuthChain {
 /// Puts the claim to one instance. A question that the plugin does not answer is a pass.
 fn ask(live: &mut Live<Auth>, claim: &Claim) -> wasmtime::Result<claims::Verdict> {
     let Live { store, door } = live;
-    store.data_mut().is_about(claim);
+    store.data_mut().subject = Subject::of(claim);
     let answer = match claim {
         Claim::Connect(client) => {
             let client = lend::connection(client);
@@ -110,13 +110,11 @@ fn ask(live: &mut Live<Auth>, claim: &Claim) -> wasmtime::Result<claims::Verdict
                 .map(|guest| guest.call_check(&mut *store, client, lend::client_event(event)))
         }
         Claim::ApiRequest(request) => {
-            let headers = lend::header_list(&request.headers);
-            let request = lend::request(request, &headers);
             let guest = door.api_request.as_ref();
-            guest.map(|guest| guest.call_check(&mut *store, request))
+            guest.map(|guest| guest.call_check(&mut *store, lend::request(request)))
         }
     };
-    store.data_mut().was_about(claim);
+    store.data_mut().subject = Subject::None;
     answer.unwrap_or(Ok(claims::Verdict::Pass))
 }
 

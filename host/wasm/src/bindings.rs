@@ -47,7 +47,7 @@ pub(crate) mod io {
             "jackfield:host/random": crate::bindings::hot::jackfield::host::random,
             "jackfield:host/digest": crate::bindings::hot::jackfield::host::digest,
             "jackfield:host/handshake": crate::bindings::hot::jackfield::host::handshake,
-            "jackfield:host/body": crate::bindings::hot::jackfield::host::body,
+            "jackfield:host/request": crate::bindings::hot::jackfield::host::request,
             "jackfield:host/sign": crate::bindings::hot::jackfield::host::sign,
             "jackfield:host/counters": crate::bindings::hot::jackfield::host::counters,
             "jackfield:host/http": crate::bindings::hot::jackfield::host::http,

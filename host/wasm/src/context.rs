@@ -13,7 +13,7 @@ use bytes::Bytes;
 use jackfield_compiled::Compiler;
 use jackfield_files::{Limits, Lines};
 use jackfield_hub::Apps;
-use jackfield_hub::doors::{Claim, Client};
+use jackfield_hub::doors::{ApiRequest, Claim, Client};
 use jackfield_vitals::{Breaker, Figures};
 use parking_lot::Mutex;
 use rustix::time::{ClockId, clock_gettime};
@@ -84,10 +84,8 @@ pub(crate) struct Context {
     pub(crate) told: Vec<Told>,
     /// An adapter's links to brokers.
     pub(crate) links: Option<Arc<Links>>,
-    /// The client that the last question to an auth plugin was about.
-    pub(crate) client: Option<Arc<Client>>,
-    /// The body of the HTTP request that a running question to an auth plugin is about.
-    pub(crate) body: Bytes,
+    /// What a running question to an auth plugin is about.
+    pub(crate) subject: Subject,
     /// For granted requests of a plugin that waits.
     pub(crate) requests: Option<Requests>,
     /// What the guest has printed of a line that has not ended.
@@ -98,6 +96,13 @@ pub(crate) struct Context {
     limits: Bounds,
     /// The thread's CPU time when a running call was first seen by the ticker.
     seen_at: Option<Duration>,
+}
+
+/// What a question to an auth plugin is about, as far as the guest may ask for more of it.
+pub(crate) enum Subject {
+    None,
+    Client(Arc<Client>),
+    Request(Arc<ApiRequest>),
 }
 
 /// The limits of a store, and how far its memory has grown.
@@ -250,8 +255,7 @@ fn store(identity: Arc<Identity>, host: Arc<HostSide>) -> Store<Context> {
         host,
         told: Vec::new(),
         links: None,
-        client: None,
-        body: Bytes::new(),
+        subject: Subject::None,
         requests: None,
         stdout: Lines::default(),
         stderr: Lines::default(),
@@ -266,22 +270,32 @@ fn store(identity: Arc<Identity>, host: Arc<HostSide>) -> Store<Context> {
     store
 }
 
+impl Subject {
+    pub(crate) fn of(claim: &Claim) -> Self {
+        match claim {
+            Claim::ApiRequest(request) => Self::Request(Arc::clone(request)),
+            _ => claim
+                .client()
+                .map_or(Self::None, |client| Self::Client(Arc::clone(client))),
+        }
+    }
+
+    pub(crate) fn client(&self) -> Option<&Client> {
+        match self {
+            Self::Client(client) => Some(client),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn request(&self) -> Option<&ApiRequest> {
+        match self {
+            Self::Request(request) => Some(request),
+            _ => None,
+        }
+    }
+}
+
 impl Context {
-    /// What the guest can ask of the claim that is put to it next.
-    pub(crate) fn is_about(&mut self, claim: &Claim) {
-        self.client = claim.client().cloned();
-        if let Claim::ApiRequest(request) = claim {
-            self.body = request.body.clone();
-        }
-    }
-
-    /// The claim was answered: a body may be large, and the instance's next question far away.
-    pub(crate) fn was_about(&mut self, claim: &Claim) {
-        if let Claim::ApiRequest(_) = claim {
-            self.body = Bytes::new();
-        }
-    }
-
     /// The instance has been initialised.
     pub(crate) fn began(&mut self) {
         self.limits.began_with = self.limits.memory_bytes;

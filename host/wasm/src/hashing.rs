@@ -1,21 +1,28 @@
-//! `jackfield:host/sign`, `digest` and `body`, linked by hand: what is hashed or compared is read where it lies, in the guest's
+//! `jackfield:host/sign`, `digest` and `request`, linked by hand: what is hashed or compared is read where it lies, in the guest's
 //! memory. These are asked at every signed subscription and request.
 
+use jackfield_hub::doors::ApiRequest;
 use jackfield_protocol::signature;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, WasmList, WasmStr};
 
 use crate::context::Context;
+use crate::lend::given_headers;
 
 /// Links `sign`. Secrets stay behind the app table.
 pub(crate) fn link_sign(linker: &mut Linker<Context>) -> wasmtime::Result<()> {
     linker.instance("jackfield:host/sign@0.1.0")?.func_wrap(
         "verify",
         |store: StoreContextMut<'_, Context>, (app, message, signature): (WasmStr, WasmList<u8>, WasmStr)| {
-            let known = store.data().host.apps.by_id(&app.to_str(&store)?);
-            let signature = signature.to_str(&store)?;
+            let (id, signature) = (app.to_str(&store)?, signature.to_str(&store)?);
             let message = bounded(&store, &message)?;
-            Ok((known.is_some_and(|app| app.verify(message, &signature)),))
+            let Context { subject, host, .. } = store.data();
+            // The app that a request is for was looked up when it came. That of a connection may have another secret by now.
+            let right = match subject.request() {
+                Some(ApiRequest { app, .. }) if *app.id == *id => app.verify(message, &signature),
+                _ => host.apps.by_id(&id).is_some_and(|app| app.verify(message, &signature)),
+            };
+            Ok((right,))
         },
     )
 }
@@ -32,19 +39,28 @@ pub(crate) fn link_digest(linker: &mut Linker<Context>) -> wasmtime::Result<()> 
     Ok(())
 }
 
-/// Links `body`.
-pub(crate) fn link_body(linker: &mut Linker<Context>) -> wasmtime::Result<()> {
-    let mut instance = linker.instance("jackfield:host/body@0.1.0")?;
-    instance.func_wrap(
-        "md5-is",
-        |store: StoreContextMut<'_, Context>, (digest,): (WasmStr,)| {
-            let right = signature::md5_hex(&store.data().body);
-            Ok((digest.to_str(&store)? == right,))
-        },
-    )?;
-    instance.func_wrap("read", |store: StoreContextMut<'_, Context>, (): ()| {
-        Ok((store.data().body.to_vec(),))
+/// Links `request`.
+pub(crate) fn link_request(linker: &mut Linker<Context>) -> wasmtime::Result<()> {
+    type Store<'a> = StoreContextMut<'a, Context>;
+    let mut instance = linker.instance("jackfield:host/request@0.1.0")?;
+    instance.func_wrap("remote-address", |store: Store<'_>, (): ()| {
+        let request = store.data().subject.request();
+        Ok((request.map_or_else(String::new, |request| request.remote_address.clone()),))
+    })?;
+    instance.func_wrap("headers", |store: Store<'_>, (): ()| {
+        let request = store.data().subject.request();
+        Ok((given_headers(
+            request.into_iter().flat_map(|request| request.headers.iter().cloned()),
+        ),))
+    })?;
+    instance.func_wrap("body", |store: Store<'_>, (): ()| Ok((body(&store).to_vec(),)))?;
+    instance.func_wrap("body-md5-is", |store: Store<'_>, (digest,): (WasmStr,)| {
+        Ok((signature::is_md5(body(&store), &digest.to_str(&store)?),))
     })
+}
+
+fn body<'a>(store: &'a StoreContextMut<'_, Context>) -> &'a [u8] {
+    store.data().subject.request().map_or(&[], |request| &request.body)
 }
 
 /// The bytes, unless they are more than a guest may hand over in one call: hashing them would take longer than the call may.

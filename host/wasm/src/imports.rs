@@ -26,7 +26,7 @@ impl clock::Host for Context {
     }
 
     fn unix_ms(&mut self) -> Result<u64> {
-        Ok(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as u64)
+        Ok(unix_ms())
     }
 }
 
@@ -45,7 +45,7 @@ impl random::Host for Context {
 
 impl handshake::Host for Context {
     fn get(&mut self) -> Result<Option<handshake::Details>> {
-        Ok(self.client.as_ref().map(|client| handshake::Details {
+        Ok(self.subject.client().map(|client| handshake::Details {
             origin: client.origin.clone(),
             path: client.path.clone(),
             query: client.query.clone(),
@@ -148,6 +148,12 @@ pub(crate) fn may_log(identity: &Identity) -> bool {
     }
     allowance.written += 1;
     true
+}
+
+/// Milliseconds since 1970 by the wall clock; 0 on one that is before that.
+pub(crate) fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.unwrap_or_default().as_millis() as u64
 }
 
 /// Counts a trap where metrics find it.

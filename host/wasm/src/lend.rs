@@ -5,22 +5,16 @@ use jackfield_hub::doors::{ApiRequest, Client, ClientEvent, SigninRequest, Subsc
 
 use crate::bindings::hot::jackfield::auth::claims;
 use crate::bindings::hot::jackfield::types::types;
-
-pub(crate) fn header_list(headers: &[(String, String)]) -> Vec<types::HeaderParam<'_>> {
-    headers
-        .iter()
-        .map(|(name, value)| types::HeaderParam { name, value })
-        .collect()
-}
+use crate::imports::unix_ms;
 
 /// Headers that a guest is to keep.
-pub(crate) fn given_headers(headers: impl IntoIterator<Item = (String, String)>) -> Vec<types::HeaderResult> {
-    let header = |(name, value)| types::HeaderResult { name, value };
+pub(crate) fn given_headers(headers: impl IntoIterator<Item = (String, String)>) -> Vec<types::Header> {
+    let header = |(name, value)| types::Header { name, value };
     headers.into_iter().map(header).collect()
 }
 
 /// Headers that came from a guest.
-pub(crate) fn taken_headers(headers: Vec<types::HeaderResult>) -> Vec<(String, String)> {
+pub(crate) fn taken_headers(headers: Vec<types::Header>) -> Vec<(String, String)> {
     headers.into_iter().map(|header| (header.name, header.value)).collect()
 }
 
@@ -71,13 +65,12 @@ pub(crate) fn client_event(event: &ClientEvent) -> claims::ClientEventMessage<'_
     }
 }
 
-pub(crate) fn request<'a>(request: &'a ApiRequest, headers: &'a [types::HeaderParam<'a>]) -> claims::HttpRequest<'a> {
+pub(crate) fn request(request: &ApiRequest) -> claims::HttpRequest<'_> {
     claims::HttpRequest {
         app: app(&request.app),
-        remote_address: &request.remote_address,
         line: &request.line,
         prefix_length: request.prefix_length,
-        headers,
         body_length: request.body.len() as u64,
+        unix_ms: unix_ms(),
     }
 }

@@ -107,7 +107,7 @@ fn refuse_ungranted(import: &str, operator: &OperatorFile, plugin: &str, door: &
         HTTP => HostGrant::Http,
         "jackfield:host/links" if door == ADAPTER => HostGrant::Links,
         "jackfield:host/cluster" | PEERS if door == ADAPTER => return Ok(()),
-        "jackfield:host/handshake" | "jackfield:host/body" if door == AUTH => return Ok(()),
+        "jackfield:host/handshake" | "jackfield:host/request" if door == AUTH => return Ok(()),
         _ if ALWAYS.contains(&import) => return Ok(()),
         _ => {
             return Err(format!(
@@ -143,7 +143,7 @@ fn link_all(engine: &Engine, operator: &OperatorFile, door: &str, mode: Mode) ->
     }
     if door == AUTH {
         host::handshake::add_to_linker::<_, Own>(&mut linker, |context| context)?;
-        hashing::link_body(&mut linker)?;
+        hashing::link_request(&mut linker)?;
     }
     if door == ADAPTER {
         adapter::arrivals::add_to_linker::<_, Own>(&mut linker, |context| context)?;

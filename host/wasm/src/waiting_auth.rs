@@ -7,7 +7,7 @@ use wasmtime::component::{Instance, InstancePre};
 use crate::auth::optional;
 use crate::bindings::hot::jackfield::auth::claims;
 use crate::bindings::io::exports::jackfield::auth::{api_request, client_event, connect, signin, subscribe};
-use crate::context::Context;
+use crate::context::{Context, Subject};
 use crate::io::{Fiber, Waiting};
 use crate::lend;
 
@@ -42,9 +42,9 @@ impl Waiting for WaitingAuth {
 impl Fiber<WaitingAuth> {
     /// Puts a claim to the instance. A question that the plugin does not answer is a pass.
     pub(crate) async fn put(&mut self, claim: &Claim) -> wasmtime::Result<claims::Verdict> {
-        self.store.data_mut().is_about(claim);
+        self.store.data_mut().subject = Subject::of(claim);
         let answer = self.ask(claim).await;
-        self.store.data_mut().was_about(claim);
+        self.store.data_mut().subject = Subject::None;
         answer
     }
 
@@ -78,10 +78,7 @@ impl Fiber<WaitingAuth> {
                 None => pass,
             },
             Claim::ApiRequest(request) => match &door.api_request {
-                Some(guest) => {
-                    let headers = lend::header_list(&request.headers);
-                    guest.call_check(store, lend::request(request, &headers)).await
-                }
+                Some(guest) => guest.call_check(store, lend::request(request)).await,
                 None => pass,
             },
         }

@@ -12,6 +12,7 @@ mod channel;
 mod query;
 mod request;
 mod signin;
+mod usual;
 
 /// Pusher's own rules.
 #[derive(Debug, Default)]

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 #[derive(Debug)]
 pub(crate) struct Query<'a> {
     /// Sorted by key, and without the signature, which is not signed.
-    signed: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    parameters: Vec<(Cow<'a, str>, Cow<'a, str>)>,
     signature: Option<Cow<'a, str>>,
     /// What stands before the signature and what behind it, if that is written just as it is signed: as most libraries do.
     verbatim: Option<(&'a str, &'a str)>,
@@ -19,7 +19,7 @@ impl<'a> Query<'a> {
         let plain = is_plain(raw);
         let mut query = Self {
             // Room for the `auth_` parameters and a few others, so that the list does not grow by steps.
-            signed: Vec::with_capacity(8),
+            parameters: Vec::with_capacity(8),
             signature: None,
             verbatim: (plain && !raw.ends_with('&')).then_some((raw, "")),
         };
@@ -59,28 +59,28 @@ impl<'a> Query<'a> {
 
     /// Puts a parameter into its place.
     fn add(&mut self, key: Cow<'a, str>, value: Cow<'a, str>) -> Result<(), String> {
-        if self.signed.len() == PARAMETERS {
+        if self.parameters.len() == PARAMETERS {
             return Err(format!("more than {PARAMETERS} parameters"));
         }
         // Libraries send them sorted, so that most find their place at the end.
-        let place = match self.signed.last() {
+        let place = match self.parameters.last() {
             Some((last, _)) if *last >= key => {
                 self.verbatim = None;
-                self.signed.partition_point(|(known, _)| *known < key)
+                self.parameters.partition_point(|(known, _)| *known < key)
             }
-            _ => self.signed.len(),
+            _ => self.parameters.len(),
         };
-        if self.signed.get(place).is_some_and(|(known, _)| *known == key) {
+        if self.parameters.get(place).is_some_and(|(known, _)| *known == key) {
             return Err(twice(&key));
         }
-        self.signed.insert(place, (key, value));
+        self.parameters.insert(place, (key, value));
         Ok(())
     }
 
     /// The value of `key`, if it is there and signed.
     pub(crate) fn value(&self, key: &str) -> Option<&str> {
         // They are few and of different lengths: looking at each is faster than halving.
-        let found = self.signed.iter().find(|(candidate, _)| candidate == key);
+        let found = self.parameters.iter().find(|(candidate, _)| candidate == key);
         found.map(|(_, value)| value.as_ref())
     }
 
@@ -94,14 +94,18 @@ impl<'a> Query<'a> {
         self.signature.as_deref().ok_or_else(|| missing(SIGNATURE))
     }
 
-    /// Appends what is signed: the parameters in the order of their keys.
-    pub(crate) fn write_signed(&self, text: &mut String) {
-        if let Some((before, behind)) = self.verbatim {
-            text.push_str(before);
-            text.push_str(behind);
-            return;
+    /// What is signed: the parameters in the order of their keys.
+    pub(crate) fn signed(&self) -> Cow<'_, str> {
+        match self.verbatim {
+            Some((before, "")) => Cow::Borrowed(before),
+            Some((before, behind)) => Cow::Owned([before, behind].concat()),
+            None => Cow::Owned(self.rewritten()),
         }
-        for (index, (key, value)) in self.signed.iter().enumerate() {
+    }
+
+    fn rewritten(&self) -> String {
+        let mut text = String::new();
+        for (index, (key, value)) in self.parameters.iter().enumerate() {
             if index > 0 {
                 text.push('&');
             }
@@ -109,6 +113,7 @@ impl<'a> Query<'a> {
             text.push('=');
             text.push_str(value);
         }
+        text
     }
 }
 
@@ -203,7 +208,7 @@ mod tests {
 
     fn pairs(raw: &str) -> Vec<(String, String)> {
         let query = Query::parse(raw).expect(raw);
-        let pairs = query.signed.iter();
+        let pairs = query.parameters.iter();
         pairs.map(|(key, value)| (key.to_string(), value.to_string())).collect()
     }
 
@@ -258,9 +263,7 @@ mod tests {
                 .iter()
                 .map(|(key, value)| format!("{key}={value}"))
                 .collect();
-            let mut text = String::new();
-            query.write_signed(&mut text);
-            assert_eq!(text, wanted.join("&"), "{raw}");
+            assert_eq!(query.signed(), wanted.join("&"), "{raw}");
             match query.verbatim {
                 Some(_) => verbatim += 1,
                 None => rewritten += 1,

@@ -80,18 +80,27 @@ pub(crate) mod handshake {
     }
 }
 
-pub(crate) mod body {
+pub(crate) mod request {
     use md5::{Digest, Md5};
 
     use super::HOST;
+    use crate::Header;
     use crate::double::hex;
 
-    pub(crate) fn md5_is(digest: &str) -> bool {
-        HOST.with_borrow(|host| hex(&Md5::digest(&host.body)) == digest)
+    pub(crate) fn remote_address() -> String {
+        HOST.with_borrow(|host| host.remote_address.clone())
     }
 
-    pub(crate) fn read() -> Vec<u8> {
+    pub(crate) fn headers() -> Vec<Header> {
+        HOST.with_borrow(|host| host.headers.clone())
+    }
+
+    pub(crate) fn body() -> Vec<u8> {
         HOST.with_borrow(|host| host.body.clone())
+    }
+
+    pub(crate) fn body_md5_is(digest: &str) -> bool {
+        HOST.with_borrow(|host| hex(&Md5::digest(&host.body)) == digest)
     }
 }
 

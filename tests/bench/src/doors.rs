@@ -206,7 +206,7 @@ pub(crate) fn claims(client: &Arc<Client>) -> Result<Vec<(&'static str, Claim)>>
         ("auth: client event", Claim::ClientEvent(event)),
         (
             "auth: signed request, body of 150 B",
-            Claim::ApiRequest(api_request(client)?),
+            Claim::ApiRequest(Arc::new(api_request(client)?)),
         ),
     ])
 }

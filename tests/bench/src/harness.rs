@@ -8,6 +8,9 @@ pub(crate) mod brokers;
 mod certificates;
 #[path = "../../it/harness/folder.rs"]
 pub(crate) mod folder;
+#[path = "../../it/harness/redis_cluster.rs"]
+#[expect(dead_code, reason = "the scenarios use all of it")]
+mod redis_cluster;
 #[path = "../../it/harness/wait.rs"]
 #[expect(dead_code, reason = "the scenarios use all of it")]
 mod wait;

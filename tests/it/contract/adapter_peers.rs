@@ -31,6 +31,14 @@ fn an_adapter_over_a_redis_cluster_keeps_the_contract() {
 }
 
 #[test]
+fn an_adapter_over_an_old_redis_cluster_keeps_the_contract() {
+    let runtime = runtime();
+    let mut cluster = runtime.block_on(RedisCluster::old());
+    let config = json!({ "nodes": cluster.urls() });
+    keep("adapter-redis-cluster", &config, &runtime, &mut cluster.nodes);
+}
+
+#[test]
 fn an_adapter_over_nats_keeps_the_contract() {
     let runtime = runtime();
     let mut servers = [runtime.block_on(Broker::nats())];

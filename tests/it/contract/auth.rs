@@ -135,14 +135,14 @@ fn claims(stand: &Stand) -> Vec<Claim> {
             claims.push(stand.api_request(query, body));
         }
     }
-    claims.push(Claim::ApiRequest(ApiRequest {
+    claims.push(Claim::ApiRequest(Arc::new(ApiRequest {
         app: Arc::clone(&client.app),
         remote_address: "::1".to_owned(),
         line: "DELETE /prefix/apps/1001/%2e%2e/events".to_owned(),
         prefix_length: 7,
         headers: Vec::new(),
         body: Bytes::new(),
-    }));
+    })));
     claims
 }
 

@@ -213,7 +213,8 @@ fn says(stand: &Stand, order: &str, body: &[u8]) -> String {
     }
 }
 
-// wit/deps/host/host.wit: "the body of the HTTP request that the question is about; empty when it is about a connection."
+// wit/deps/host/host.wit: "All of the body." wit/deps/host/host.wit: "Where the question is about a connection there is none of it: texts and lists
+// are empty."
 // wit/deps/host/host.wit: "Whether `digest` is the MD5 of the body, as 32 lower-case hexadecimal digits"
 #[test]
 fn the_body_is_that_of_the_request_in_question() {
@@ -235,7 +236,22 @@ fn the_body_is_that_of_the_request_in_question() {
     assert_eq!(stand.says(&format!("body-md5-is:{nothing}")), "true");
 }
 
-// wit/deps/host/host.wit: "It stays with the host, because most requests are decided without a look at it."
+// wit/deps/host/host.wit: "The caller's IP address, without a port." wit/deps/host/host.wit: "Where the question is about a connection
+// there is none of it: texts and lists are empty."
+#[test]
+fn address_and_headers_are_those_of_the_request_in_question() {
+    let stand = chain(&[""]);
+    assert_eq!(says(&stand, "address", b""), "127.0.0.1");
+    let headers = says(&stand, "headers", b"");
+    assert!(headers.contains("cookie") && headers.contains("session=2"), "{headers}");
+    assert_eq!(
+        (stand.says("address"), stand.says("headers")),
+        (String::new(), "[]".to_owned())
+    );
+}
+
+// wit/deps/host/host.wit: "It stays with the host, because most requests are
+// decided without a look at it."
 #[test]
 fn a_body_may_be_larger_than_the_memory_of_the_plugin_that_judges_it() {
     let given = super::given::at("auth")

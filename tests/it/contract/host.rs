@@ -131,7 +131,7 @@ fn a_plugin_has_so_many_counters() {
 }
 
 // wit/deps/host/host.wit: "An interface is linked only if it is granted: `log`, `clock`, `random`, `digest` and `wait` always are,
-// the others by a line in `plugins/NAME.toml`; `handshake` and `body` come with the auth door, `cluster` and `peers` with the adapter
+// the others by a line in `plugins/NAME.toml`; `handshake` and `request` come with the auth door, `cluster` and `peers` with the adapter
 // door."
 #[test]
 fn what_is_not_granted_is_not_there() {

@@ -4,10 +4,10 @@ use std::fs::{self, File};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
-use tokio::time::{Instant, sleep};
+
+pub(crate) use super::redis_cluster::RedisCluster;
 
 use super::certificates::Certificates;
 use super::folder::{Folder, free_port};
@@ -18,13 +18,10 @@ pub(crate) struct Broker {
     pub(crate) port: u16,
     program: &'static str,
     folder: Folder,
+    /// What `redis-cli` needs to be let in.
+    key: Vec<String>,
     /// None while it is killed.
     child: Option<Child>,
-}
-
-/// Redis Cluster: three primaries, then a replica of each.
-pub(crate) struct RedisCluster {
-    pub(crate) nodes: Vec<Broker>,
 }
 
 /// Three NATS servers with routes between them.
@@ -45,32 +42,30 @@ impl Broker {
 
     /// Redis where somebody waits for it.
     pub(crate) async fn redis_at(port: u16, config: &str) -> Self {
-        let config = format!("port {port}\nbind 127.0.0.1\nsave \"\"\nappendonly no\n{config}\n");
-        Self::start(REDIS, port, &config).await
+        Self::start(REDIS, port, &format!("port {port}\n{REDIS_HERE}{config}\n")).await
     }
 
     /// Redis that speaks TLS alone, with clients that it knows.
     pub(crate) async fn redis_tls(certificates: &Certificates) -> Self {
-        let port = free_port();
-        let config = format!(
-            "port 0\ntls-port {port}\nbind 127.0.0.1\nsave \"\"\ntls-auth-clients yes\n\
-             tls-ca-cert-file {}\ntls-cert-file {}\ntls-key-file {}\n",
-            certificates.file("ca.pem"),
-            certificates.file("server.pem"),
-            certificates.file("server.key")
-        );
-        Self::start(REDIS, port, &config).await
+        Self::redis_tls_with(certificates, "tls-auth-clients yes").await
+    }
+
+    /// Redis that speaks TLS alone, with further lines of configuration.
+    pub(crate) async fn redis_tls_with(certificates: &Certificates, config: &str) -> Self {
+        let config = format!("{REDIS_HERE}{config}\n");
+        Self::start_tls(REDIS, certificates, &config).await
     }
 
     /// A sentinel that watches this server under the name `main`.
     pub(crate) async fn sentinel(master: &Self) -> Self {
         let port = free_port();
-        let config = format!(
-            "port {port}\nbind 127.0.0.1\nsentinel monitor main 127.0.0.1 {} 1\n\
-             sentinel down-after-milliseconds main 1000\nsentinel failover-timeout main 5000\n",
-            master.port
-        );
-        Self::start(SENTINEL, port, &config).await
+        Self::start(SENTINEL, port, &format!("port {port}\n{}", watching(master))).await
+    }
+
+    /// A sentinel that speaks TLS alone, with everybody, and watches a server that does.
+    pub(crate) async fn sentinel_tls(master: &Self, certificates: &Certificates) -> Self {
+        let config = format!("tls-auth-clients no\ntls-replication yes\n{}", watching(master));
+        Self::start_tls(SENTINEL, certificates, &config).await
     }
 
     /// NATS with nothing special about it.
@@ -97,7 +92,11 @@ impl Broker {
 
     /// The broker's URL, without user and password.
     pub(crate) fn url(&self) -> String {
-        let scheme = if self.program == NATS { "nats" } else { "redis" };
+        let scheme = match (self.program, self.key.is_empty()) {
+            (NATS, _) => "nats",
+            (_, true) => "redis",
+            (_, false) => "rediss",
+        };
         format!("{scheme}://127.0.0.1:{}", self.port)
     }
 
@@ -129,9 +128,38 @@ impl Broker {
         fs::read_to_string(self.folder.path().join(OUTPUT)).unwrap_or_default()
     }
 
+    /// The same with another configuration, of which these lines are no part any more.
+    pub(crate) async fn restart_without(&mut self, lines: &str) {
+        let file = self.folder.path().join(CONFIG);
+        let config = fs::read_to_string(&file).expect("it was written");
+        assert!(config.contains(lines), "{config}");
+        fs::write(file, config.replace(lines, "")).expect("the folder is ours");
+        self.restart().await;
+    }
+
     /// What `redis-cli` prints for a command.
     pub(crate) fn cli(&self, words: &[&str]) -> String {
-        redis_cli(&[&["-p", &self.port.to_string()], words].concat())
+        let port = self.port.to_string();
+        let key = self.key.iter().map(String::as_str);
+        redis_cli(
+            &["-p", &port]
+                .into_iter()
+                .chain(key)
+                .chain(words.iter().copied())
+                .collect::<Vec<_>>(),
+        )
+    }
+
+    async fn start_tls(program: &'static str, certificates: &Certificates, config: &str) -> Self {
+        let port = free_port();
+        let [authority, certificate, key] = ["ca.pem", "server.pem", "server.key"].map(|name| certificates.file(name));
+        let config = format!(
+            "port 0\ntls-port {port}\ntls-ca-cert-file {authority}\ntls-cert-file {certificate}\ntls-key-file {key}\n{config}"
+        );
+        let mut broker = Self::start(program, port, &config).await;
+        let words = ["--tls", "--cacert", &authority, "--cert", &certificate, "--key", &key];
+        broker.key = words.map(str::to_owned).to_vec();
+        broker
     }
 
     async fn start(program: &'static str, port: u16, config: &str) -> Self {
@@ -140,6 +168,7 @@ impl Broker {
         let mut broker = Self {
             port,
             program,
+            key: Vec::new(),
             child: Some(spawn(program, folder.path())),
             folder,
         };
@@ -166,100 +195,6 @@ impl Drop for Broker {
     }
 }
 
-impl RedisCluster {
-    /// Six servers that have found each other; failures are noticed within a second.
-    pub(crate) async fn start() -> Self {
-        let mut nodes = Vec::new();
-        let buses: Vec<String> = (0..6).map(|_| free_port().to_string()).collect();
-        for bus in &buses {
-            let config = format!(
-                "cluster-enabled yes\ncluster-node-timeout 1000\ncluster-port {bus}\nrepl-diskless-sync-delay 0\n"
-            );
-            nodes.push(Broker::redis_with(&config).await);
-        }
-        let cluster = Self { nodes };
-        for (index, (node, bus)) in cluster.nodes.iter().zip(&buses).enumerate() {
-            node.cli(&["CLUSTER", "SET-CONFIG-EPOCH", &(index + 1).to_string()]);
-            cluster.nodes[0].cli(&["CLUSTER", "MEET", "127.0.0.1", &node.port.to_string(), bus]);
-        }
-        for (node, range) in cluster.nodes.iter().zip(["0 5460", "5461 10922", "10923 16383"]) {
-            let words: Vec<&str> = range.split(' ').collect();
-            node.cli(&["CLUSTER", "ADDSLOTSRANGE", words[0], words[1]]);
-        }
-        cluster
-            .all(|node| node.cli(&["CLUSTER", "INFO"]).contains("cluster_known_nodes:6"))
-            .await;
-        for (primary, replica) in cluster.nodes.iter().zip(&cluster.nodes[3..]) {
-            let id = primary.cli(&["CLUSTER", "MYID"]);
-            replica.cli(&["CLUSTER", "REPLICATE", &id]);
-        }
-        let settled = |node: &Broker| {
-            node.cli(&["CLUSTER", "INFO"]).contains("cluster_state:ok")
-                && node.cli(&["CLUSTER", "NODES"]).matches("slave ").count() == 3
-                // A replica that has never been in step does not take over.
-                && !node.cli(&["INFO", "replication"]).contains("master_link_status:down")
-        };
-        cluster.all(settled).await;
-        cluster
-    }
-
-    pub(crate) fn urls(&self) -> Vec<String> {
-        self.nodes.iter().map(Broker::url).collect()
-    }
-
-    /// The node that serves a slot, and its id.
-    pub(crate) fn serving(&self, slot: u16) -> (&Broker, String) {
-        let (port, id) = self.primary(slot, 0).expect("every slot is served");
-        let node = self.nodes.iter().find(|node| node.port == port);
-        (node.expect("it is one of ours"), id)
-    }
-
-    /// Moves an empty slot, as `redis-cli --cluster reshard` does.
-    pub(crate) fn migrate(&self, slot: u16, to: &Broker) {
-        let ((from, from_id), slot) = (self.serving(slot), slot.to_string());
-        let to_id = to.cli(&["CLUSTER", "MYID"]);
-        to.cli(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &from_id]);
-        from.cli(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &to_id]);
-        to.cli(&["CLUSTER", "SETSLOT", &slot, "NODE", &to_id]);
-        from.cli(&["CLUSTER", "SETSLOT", &slot, "NODE", &to_id]);
-    }
-
-    /// Waits until this is so on every node.
-    async fn all(&self, fine: impl Fn(&Broker) -> bool) {
-        let end = Instant::now() + SETTLING;
-        while !self.nodes.iter().all(&fine) {
-            assert!(
-                Instant::now() < end,
-                "the cluster did not settle:\n{}",
-                self.nodes[0].cli(&["CLUSTER", "NODES"])
-            );
-            sleep(GLANCE).await;
-        }
-    }
-
-    /// Port and id of a slot's primary, as a node sees it.
-    fn primary(&self, slot: u16, node: usize) -> Option<(u16, String)> {
-        let nodes = self.nodes[node].cli(&["CLUSTER", "NODES"]);
-        nodes.lines().find_map(|line| {
-            let words: Vec<&str> = line.split(' ').collect();
-            let serves = words.iter().skip(8).any(|range| {
-                let (first, last) = range.split_once('-').unwrap_or((range, range));
-                let bounds = first.parse::<u16>().ok().zip(last.parse::<u16>().ok());
-                bounds.is_some_and(|(first, last)| (first..=last).contains(&slot))
-            });
-            let port = words
-                .get(1)?
-                .split(['@', ','])
-                .next()?
-                .rsplit(':')
-                .next()?
-                .parse()
-                .ok()?;
-            serves.then(|| (port, words[0].to_owned()))
-        })
-    }
-}
-
 impl NatsCluster {
     pub(crate) async fn start() -> Self {
         let routes: Vec<u16> = (0..3).map(|_| free_port()).collect();
@@ -278,6 +213,15 @@ impl NatsCluster {
     pub(crate) fn urls(&self) -> Vec<String> {
         self.servers.iter().map(Broker::url).collect()
     }
+}
+
+/// For a sentinel.
+fn watching(master: &Broker) -> String {
+    format!(
+        "bind 127.0.0.1\nsentinel monitor main 127.0.0.1 {} 1\n\
+         sentinel down-after-milliseconds main 1000\nsentinel failover-timeout main 5000\n",
+        master.port
+    )
 }
 
 fn spawn(program: &'static str, folder: &Path) -> Child {
@@ -311,12 +255,10 @@ fn redis_cli(words: &[&str]) -> String {
 }
 
 const REDIS: &str = "redis-server";
+/// On this machine alone, and nothing is kept.
+const REDIS_HERE: &str = "bind 127.0.0.1\nsave \"\"\nappendonly no\n";
 const SENTINEL: &str = "sentinel";
 const NATS: &str = "nats-server";
 const CONFIG: &str = "broker.conf";
 const OUTPUT: &str = "output";
 const MISSING: &str = "install redis-server 7 and nats-server 2 (on Debian: apt-get install redis-server nats-server)";
-
-/// How long six servers may take to find each other.
-const SETTLING: Duration = Duration::from_secs(30);
-const GLANCE: Duration = Duration::from_millis(50);

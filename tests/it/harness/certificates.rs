@@ -16,7 +16,8 @@ pub(crate) struct Certificates {
 impl Certificates {
     pub(crate) fn new() -> Self {
         let certificates = Self { folder: Folder::new() };
-        let mut params = named("authority");
+        // Each is another one, also by name.
+        let mut params = named(&format!("authority {}", certificates.file("")));
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let authority = CertifiedIssuer::self_signed(params, key()).expect("the parameters are right");
         certificates.write("ca.pem", &authority.pem());
@@ -38,7 +39,7 @@ impl Certificates {
     /// A client that trusts this authority, and shows its certificate.
     pub(crate) fn known_client(&self) -> TlsOptions {
         TlsOptions {
-            certificate_file: self.file("client.pem"),
+            cert_file: self.file("client.pem"),
             key_file: self.file("client.key"),
             ..self.unknown_client()
         }

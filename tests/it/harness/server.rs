@@ -1,13 +1,13 @@
 //! A server of one's own: the real binary, in a folder of its own, on ports of its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use serde_json::Value;
 
 use tokio::time::sleep;
@@ -334,6 +334,19 @@ impl Server {
     /// Lets it go on.
     pub(crate) fn resume(&self) {
         kill_process(Pid::from_child(&self.child), Signal::CONT).expect("the process is ours");
+    }
+
+    /// Lets the process have the file descriptors that it has, and no other.
+    pub(crate) fn leaves_no_more_files(&self) {
+        let files = fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("the server runs");
+        let numbers = files.filter_map(|file| file.ok()?.file_name().to_str()?.parse().ok());
+        let taken: BTreeSet<u64> = numbers.collect();
+        let lowest_free = (0..).find(|number| !taken.contains(number));
+        let limit = Rlimit {
+            current: lowest_free,
+            maximum: lowest_free,
+        };
+        prlimit(Some(Pid::from_child(&self.child)), Resource::Nofile, limit).expect("the process is ours");
     }
 
     /// Waits until the process has ended.

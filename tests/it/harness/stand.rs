@@ -175,14 +175,14 @@ impl Stand {
 
     /// The claim of an HTTP request.
     pub(crate) fn api_request(&self, query: &str, body: &[u8]) -> Claim {
-        Claim::ApiRequest(ApiRequest {
+        Claim::ApiRequest(Arc::new(ApiRequest {
             app: Arc::clone(&self.client.app),
             remote_address: "127.0.0.1".to_owned(),
             line: format!("POST /apps/{}/events?{query}", DEVELOPMENT.id),
             prefix_length: 0,
-            headers: Vec::new(),
+            headers: vec![("cookie".to_owned(), "session=2".to_owned())],
             body: Bytes::copy_from_slice(body),
-        })
+        }))
     }
 
     /// Asks the limiter.

@@ -1,9 +1,9 @@
-//! A link to a Redis Cluster: a pair of connections to each primary with sharded Pub/Sub, or one pair to any server if there are
-//! servers before 7.0, whose cluster passes everything on to everybody.
+//! A link to a Redis Cluster: a pair of connections to each primary with sharded Pub/Sub, or one pair to a server that does not know
+//! that, as before 7.0: there the cluster passes everything on to everybody.
 //!
-//! One life knows one set of primaries. Slots may move between them: their subjects are lost and followed again. When a primary comes
-//! or goes, the life ends. The client's own cluster connection is not used: it keeps what it hears in a queue without a bound, and does
-//! not say which server a connection was lost to.
+//! One life knows one kind and one set of primaries. Slots may move between them: their subjects are lost and followed again. When a
+//! primary comes or goes that concerns it, the life ends. The client's own cluster connection is not used: it keeps what it hears in a
+//! queue without a bound, and does not say which server a connection was lost to.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 
 use super::Outgoing;
 use super::place::Place;
-use super::redis::{Kind, Reach, Server, ask};
+use super::redis::{Kind, Reach, Server, ask, knows};
 use super::shared::Shared;
 use super::slots::{SLOTS, slot};
 use super::wire::{Broker, Canary, Life, Wire, Wish, random_subject};
@@ -69,25 +69,18 @@ impl Broker for Cluster {
     async fn connect(&self, ear: &Arc<Shared>) -> Result<(Servers, Life), String> {
         let known = [places(&self.primaries.lock()), self.seeds.clone()].concat();
         let primaries = look(&self.reach, &known).await?;
-        let mut sharded = true;
-        for primary in &primaries {
-            sharded &= major_version(&self.reach, &primary.place).await? >= SHARDED_SINCE;
-        }
-        // Of the classic kind any one is as good as all.
-        let (kind, few) = if sharded {
-            (Kind::Sharded, primaries.len())
-        } else {
-            (Kind::Classic, 1)
-        };
-        let connecting = primaries[..few]
-            .iter()
-            .map(|primary| self.connect_to(primary, kind, ear));
+        let (kind, used) = choose(&self.reach, &ear.canary_prefix, &primaries).await?;
+        let connecting = used.iter().map(|primary| self.connect_to(primary, kind, ear));
         let (servers, mut lives): (Vec<Server>, Vec<Life>) = try_join_all(connecting).await?.into_iter().unzip();
         *self.primaries.lock() = primaries;
-        if sharded {
-            let (reach, primaries, ear) = (self.reach.clone(), self.primaries.clone(), ear.clone());
-            lives.push(Box::pin(async move { watch(&reach, &primaries, &ear).await }));
-        }
+        let watching = Watch {
+            reach: self.reach.clone(),
+            primaries: self.primaries.clone(),
+            kind,
+            used: places(&used),
+        };
+        let ear = ear.clone();
+        lives.push(Box::pin(async move { watching.run(&ear).await }));
         let servers = Servers {
             servers,
             primaries: self.primaries.clone(),
@@ -149,19 +142,60 @@ impl Wire for Servers {
 }
 
 /// Keeps an eye on where the slots are: when a server says that something has moved, and now and then.
-async fn watch(reach: &Reach, primaries: &Mutex<Vec<Primary>>, ear: &Shared) -> String {
-    loop {
-        sleep(BETWEEN_LOOKS).await;
-        // Time out: it is time to look by oneself.
-        let _ = timeout(LOOK_ANYWAY, ear.something_has_moved.notified()).await;
-        let before = places(&primaries.lock());
-        match look(reach, &before).await {
-            Ok(now) if places(&now) != before => return "the cluster has other primaries now".to_owned(),
-            Ok(now) => *primaries.lock() = now,
-            // What was seen before may still hold: the canaries know.
-            Err(_) => {}
+struct Watch {
+    reach: Reach,
+    primaries: Arc<Mutex<Vec<Primary>>>,
+    kind: Kind,
+    /// Those that there are connections to.
+    used: Vec<Place>,
+}
+
+impl Watch {
+    /// Until the connections are to the wrong servers.
+    async fn run(&self, ear: &Shared) -> String {
+        let look_anyway = match self.kind {
+            Kind::Classic => LOOK_WHILE_OLD,
+            Kind::Sharded => LOOK_ANYWAY,
+        };
+        loop {
+            sleep(BETWEEN_LOOKS).await;
+            // Time out: it is time to look by oneself.
+            let _ = timeout(look_anyway, ear.something_has_moved.notified()).await;
+            let before = places(&self.primaries.lock());
+            match look(&self.reach, &before).await {
+                Ok(now) if self.is_good_for(&places(&now)) => *self.primaries.lock() = now,
+                Ok(_) => return "the cluster has other primaries now".to_owned(),
+                // What was seen before may still hold: the canaries know.
+                Err(_) => {}
+            }
         }
     }
+
+    fn is_good_for(&self, now: &[Place]) -> bool {
+        match self.kind {
+            Kind::Classic => self.used.iter().all(|place| now.contains(place)),
+            Kind::Sharded => self.used == now,
+        }
+    }
+}
+
+/// The kind of Pub/Sub that all of them know, and those that it takes connections to. What they know is tried: a version may be a
+/// fork's own, and commands may have been taken away.
+///
+/// One server that does not know the sharded kind is enough for the classic one, whatever is wrong with others, and such a server it is:
+/// whoever is connected to it notices when it makes room for a newer one. It is the first one, for everybody: what passes through one
+/// server alone cannot be lost between two.
+async fn choose(reach: &Reach, prefix: &str, primaries: &[Primary]) -> Result<(Kind, Vec<Primary>), String> {
+    let trying = primaries.iter().map(async |primary| {
+        let unheard = canary_within(prefix, &primary.slots)?;
+        knows(reach, &primary.place, cmd("SPUBLISH").arg(unheard).arg("")).await
+    });
+    let answers = join_all(trying).await;
+    if let Some(old) = answers.iter().position(|answer| *answer == Ok(false)) {
+        return Ok((Kind::Classic, vec![primaries[old].clone()]));
+    }
+    answers.into_iter().collect::<Result<Vec<bool>, String>>()?;
+    Ok((Kind::Sharded, primaries.to_vec()))
 }
 
 fn places(primaries: &[Primary]) -> Vec<Place> {
@@ -216,13 +250,6 @@ fn understood(ranges: &[Vec<Value>], asked: &Place) -> Option<Vec<Primary>> {
     Some(primaries)
 }
 
-async fn major_version(reach: &Reach, place: &Place) -> Result<u32, String> {
-    let info: String = ask(reach, place, &cmd("INFO").arg("server").take()).await?;
-    let version = info.lines().find_map(|line| line.strip_prefix("redis_version:"));
-    let major = version.and_then(|version| version.split('.').next()?.parse().ok());
-    major.ok_or_else(|| format!("{place}: does not say which version it is"))
-}
-
 /// A canary in a slot that the server has.
 fn canary_within(prefix: &str, slots: &[(u16, u16)]) -> Result<String, String> {
     let name = random_subject(prefix)?;
@@ -240,10 +267,11 @@ fn serves(slots: &[(u16, u16)], slot: u16) -> bool {
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 /// A look without any reason: servers may have been added.
 const LOOK_ANYWAY: Duration = Duration::from_secs(30);
+/// The same while there are old servers, which tell nobody that they are no primaries any more. Whoever comes then may find none but new
+/// ones, and hears nobody who is still connected to an old one: it should be over before the instances take each other for dead.
+const LOOK_WHILE_OLD: Duration = Duration::from_secs(2);
 /// A server with a single slot is met in 16,384 attempts on average; some milliseconds.
 const CANARY_ATTEMPTS: u32 = 400_000;
-/// Redis 7.0 brought SPUBLISH and SSUBSCRIBE.
-const SHARDED_SINCE: u32 = 7;
 
 #[cfg(test)]
 mod tests {

@@ -11,6 +11,7 @@ use tokio::time::sleep;
 use super::backoff::Backoff;
 use super::handover::Handover;
 use super::life::live;
+use super::options::Checked;
 use super::shared::Shared;
 use super::wire::Broker;
 use super::{Link, LinkError, LinkEvent, LinkStats, MAX_PAYLOAD_BYTES, MAX_SUBJECT_BYTES, Outgoing};
@@ -55,17 +56,11 @@ impl Home {
 }
 
 impl Keeper {
-    /// A link that waits at most `answer` for each answer.
-    pub(super) fn open<B: Broker>(
-        broker: B,
-        answer: Duration,
-        canary_prefix: &str,
-        handover: Arc<Handover>,
-        home: Home,
-    ) -> Arc<dyn Link> {
-        let shared = Shared::new(canary_prefix, handover);
+    /// A link as an operator wants it.
+    pub(super) fn open<B: Broker>(checked: Checked<B>, handover: Arc<Handover>, home: Home) -> Arc<dyn Link> {
+        let shared = Shared::new(checked.canary_prefix, handover);
         Arc::new(Self {
-            task: home.runtime.spawn(keep(broker, shared.clone(), answer)),
+            task: home.runtime.spawn(keep(checked.broker, shared.clone(), checked.answer)),
             check: B::check,
             shared,
             _home: home,

@@ -109,9 +109,26 @@ pub struct NatsOptions {
     pub request_timeout_ms: u64,
 }
 
+/// What options say, checked.
+pub(super) struct Checked<B> {
+    pub(super) broker: B,
+    /// How long an answer may take.
+    pub(super) answer: Duration,
+    pub(super) canary_prefix: String,
+}
+
+impl<B> Checked<B> {
+    fn new(broker: B, request_timeout_ms: u64, canary_prefix: &str) -> Result<Self, String> {
+        Ok(Self {
+            broker,
+            answer: time("request_timeout_ms", request_timeout_ms)?,
+            canary_prefix: canary_prefix.to_owned(),
+        })
+    }
+}
+
 impl RedisOptions {
-    /// What the options say, checked.
-    pub(super) fn broker(&self) -> Result<Single, String> {
+    pub(super) fn check(&self) -> Result<Checked<Single>, String> {
         let login = login(&self.username, &self.password);
         let reach = reach(&self.tls, self.connect_timeout_ms)?;
         let source = if self.sentinels.is_empty() {
@@ -137,31 +154,31 @@ impl RedisOptions {
                 login,
             }
         };
-        Ok(Single { source, reach })
+        Checked::new(Single { source, reach }, self.request_timeout_ms, &self.canary_prefix)
     }
 }
 
 impl RedisClusterOptions {
-    /// What the options say, checked.
-    pub(super) fn broker(&self) -> Result<Cluster, String> {
+    pub(super) fn check(&self) -> Result<Checked<Cluster>, String> {
         let login = login(&self.username, &self.password);
         let seeds = all("nodes", &self.nodes, &place::REDIS, &login)?;
-        Ok(Cluster::new(seeds, reach(&self.tls, self.connect_timeout_ms)?))
+        let cluster = Cluster::new(seeds, reach(&self.tls, self.connect_timeout_ms)?);
+        Checked::new(cluster, self.request_timeout_ms, &self.canary_prefix)
     }
 }
 
 impl NatsOptions {
-    /// What the options say, checked.
-    pub(super) fn broker(&self) -> Result<Nats, String> {
+    pub(super) fn check(&self) -> Result<Checked<Nats>, String> {
         let login = login(&self.username, &self.password);
         let servers = all("servers", &self.servers, &place::NATS, &login)?;
         let Reach { tls, connect } = reach(&self.tls, self.connect_timeout_ms)?;
-        Ok(Nats {
+        let nats = Nats {
             servers: Turn::new(servers),
             token: self.token.expose().to_owned(),
             tls,
             connect,
-        })
+        };
+        Checked::new(nats, self.request_timeout_ms, &self.canary_prefix)
     }
 }
 
@@ -191,7 +208,7 @@ fn reach(options: &TlsOptions, connect_ms: u64) -> Result<Reach, String> {
 }
 
 /// A time that an operator gave in milliseconds.
-pub(super) fn time(key: &str, ms: u64) -> Result<Duration, String> {
+fn time(key: &str, ms: u64) -> Result<Duration, String> {
     if ms == 0 {
         return Err(format!("{key} must be above 0"));
     }
@@ -269,16 +286,17 @@ mod tests {
     fn what_makes_no_sense_is_said_at_once() {
         let refused = |json: &str| {
             let options: RedisOptions = serde_json::from_str(json).unwrap();
-            options.broker().err().expect("refused")
+            options.check().err().expect("refused")
         };
         assert!(refused(r#"{"sentinels": ["h"]}"#).contains("master_name"));
         assert!(refused(r#"{"connect_timeout_ms": 0}"#).contains("connect_timeout_ms"));
+        assert!(refused(r#"{"request_timeout_ms": 0}"#).contains("request_timeout_ms"));
         assert!(refused(r#"{"tls": {"ca_file": "/nowhere.pem"}}"#).contains("/nowhere.pem"));
         assert!(refused(r#"{"tls": {"key_file": "/nowhere.pem"}}"#).contains("go together"));
         let none = NatsOptions {
             servers: Vec::new(),
             ..NatsOptions::default()
         };
-        assert!(none.broker().err().expect("refused").contains("at least one"));
+        assert!(none.check().err().expect("refused").contains("at least one"));
     }
 }

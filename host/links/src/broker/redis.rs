@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures_util::stream::StreamExt;
 use redis::aio::{MultiplexedConnection, PubSub, PubSubSink};
 use redis::{AsyncConnectionConfig, Cmd, FromRedisValue, Msg, ProtocolVersion, PushInfo, PushKind};
-use redis::{RedisConnectionInfo, RedisError, Value, cmd};
+use redis::{RedisConnectionInfo, RedisError, RedisResult, Value, cmd};
 use rustls::ClientConfig;
 
 use super::Outgoing;
@@ -166,10 +166,25 @@ impl Wire for Server {
 
 /// Asks a server one thing, on a connection of its own.
 pub(super) async fn ask<T: FromRedisValue>(reach: &Reach, place: &Place, question: &Cmd) -> Result<T, String> {
+    let answer = answer(reach, place, question).await?;
+    answer.map_err(|error| format!("{place}: {}", said(&error)))
+}
+
+/// Whether a server knows a command, which is tried.
+pub(super) async fn knows(reach: &Reach, place: &Place, command: &Cmd) -> Result<bool, String> {
+    match answer::<Value>(reach, place, command).await? {
+        Ok(_) => Ok(true),
+        Err(error) if error.detail().is_some_and(|detail| detail.starts_with(UNKNOWN)) => Ok(false),
+        Err(error) => Err(format!("{place}: {}", said(&error))),
+    }
+}
+
+/// What the server answers, or how it refuses to.
+async fn answer<T: FromRedisValue>(reach: &Reach, place: &Place, question: &Cmd) -> Result<RedisResult<T>, String> {
     let asking = async {
         let (mut connection, driver) = talk(reach, place).await?;
         tokio::select! {
-            answer = question.query_async(&mut connection) => answer.map_err(|error| said(&error)),
+            answer = question.query_async(&mut connection) => Ok(answer),
             () = driver => Err(CLOSED.to_owned()),
         }
     };
@@ -297,6 +312,8 @@ fn understood(message: Msg) -> Option<(String, Bytes)> {
 const CLOSED: &str = "the connection was closed";
 /// How a server says that another one is responsible, or that for a moment none is.
 const ELSEWHERE: [&str; 4] = ["MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"];
+/// How every version says that it knows no such command; operators may take away some that it knew.
+const UNKNOWN: &str = "unknown command";
 /// Messages that are passed on together.
 const MOST_AT_ONCE: usize = 1_024;
 /// For the answer to a question about other servers; another server is asked after that.

@@ -29,7 +29,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(canary_prefix: &str, handover: Arc<Handover>) -> Arc<Self> {
+    pub(super) fn new(canary_prefix: String, handover: Arc<Handover>) -> Arc<Self> {
         Arc::new(Self {
             handover,
             flights: Mutex::default(),
@@ -39,7 +39,7 @@ impl Shared {
             something_has_moved: Notify::new(),
             pulse: Mutex::new(Pulse::new()),
             received: AtomicU64::new(0),
-            canary_prefix: canary_prefix.to_owned(),
+            canary_prefix,
         })
     }
 

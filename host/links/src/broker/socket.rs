@@ -13,6 +13,7 @@ use tokio_rustls::TlsConnector;
 
 use super::handover::Handover;
 use super::place::Place;
+use crate::tls;
 
 /// Bytes both ways, encrypted or not.
 pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -21,7 +22,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 pub(super) type Stream = Box<dyn Duplex>;
 
 /// Opens a connection.
-pub(super) async fn open(place: &Place, tls: &Arc<ClientConfig>) -> Result<Stream, String> {
+pub(super) async fn open(place: &Place, config: &Arc<ClientConfig>) -> Result<Stream, String> {
     let stream = TcpStream::connect((place.host.as_str(), place.port))
         .await
         .map_err(|error| error.to_string())?;
@@ -31,8 +32,8 @@ pub(super) async fn open(place: &Place, tls: &Arc<ClientConfig>) -> Result<Strea
         return Ok(Box::new(stream));
     }
     let name = ServerName::try_from(place.host.clone()).map_err(|error| error.to_string())?;
-    let stream = TlsConnector::from(tls.clone()).connect(name, stream).await;
-    Ok(Box::new(stream.map_err(|error| format!("TLS: {error}"))?))
+    let stream = TlsConnector::from(config.clone()).connect(name, stream).await;
+    Ok(Box::new(stream.map_err(|error| tls::said(&error))?))
 }
 
 /// The same connection, read only while the receiver keeps up. It is how a client that reads whenever it can, and keeps

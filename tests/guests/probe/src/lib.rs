@@ -117,6 +117,8 @@ fn use_host(way: &str, argument: &str) -> Option<String> {
             host::verify(app, message.as_bytes(), signature).to_string()
         }
         "clock" => format!("{} {} {}", host::monotonic_us(), host::unix_ms(), host::monotonic_us()),
+        "address" => host::remote_address(),
+        "headers" => format!("{:?}", host::headers()),
         "body" => String::from_utf8_lossy(&host::body()).into_owned(),
         "body-md5-is" => host::body_md5_is(argument).to_string(),
         "handshake" => format!("{:?}", host::handshake()),
