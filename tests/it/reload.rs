@@ -63,7 +63,7 @@ pub(crate) fn read(path: &Path) -> Vec<u8> {
 
 /// What the server says of a plugin.
 pub(crate) async fn shown(server: &Server, plugin: &str) -> Value {
-    get(server.metrics_port(), &format!("/plugins/{plugin}")).await.json()["plugins"][0].take()
+    get(server.metrics_port(), &format!("/plugins/{plugin}")).await.json()["plugins"][0].clone()
 }
 
 async fn generation(server: &Server, plugin: &str) -> u64 {

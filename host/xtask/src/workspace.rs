@@ -1,5 +1,6 @@
 //! Where things are: the checkout, cargo's target folder, the cargo that called us.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -9,12 +10,18 @@ use anyhow::{Context, Result};
 /// selected: another one would build parts of wasmtime a second time.
 pub(crate) const HOST: [&str; 3] = ["--workspace", "--exclude", "xtask"];
 
+/// How the names of variables begin that describe one package.
+const OF_ONE_PACKAGE: [&str; 2] = ["CARGO_PKG_", "CARGO_MANIFEST_"];
+
 /// The checkout that xtask was built from.
 pub(crate) struct Workspace {
     pub(crate) root: PathBuf,
     /// Cargo's target folder.
     pub(crate) target: PathBuf,
     cargo: PathBuf,
+    /// Variables with which `cargo run` describes xtask. Build scripts of others look at them, and would run again for each cargo that is
+    /// called in the other way.
+    of_this_package: Vec<OsString>,
 }
 
 impl Workspace {
@@ -32,6 +39,14 @@ impl Workspace {
             root: root.to_owned(),
             target: std::path::absolute(target)?,
             cargo: std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from),
+            of_this_package: std::env::vars_os()
+                .map(|(name, _)| name)
+                .filter(|name| {
+                    OF_ONE_PACKAGE
+                        .iter()
+                        .any(|prefix| name.to_string_lossy().starts_with(prefix))
+                })
+                .collect(),
         })
     }
 
@@ -39,6 +54,9 @@ impl Workspace {
     pub(crate) fn cargo(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.cargo);
         command.current_dir(&self.root).args(arguments);
+        for name in &self.of_this_package {
+            command.env_remove(name);
+        }
         command
     }
 

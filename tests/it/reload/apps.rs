@@ -265,3 +265,23 @@ async fn webhooks_go_where_the_app_says_now() {
         .await;
     assert!(!old.saw(&json!({ "saw": "webhook", "channel": "second" })));
 }
+
+// host/docs/changing-things.md: what a handshake is asked for is asked of whoever comes.
+#[tokio::test]
+async fn handshakes_are_looked_at_anew() {
+    let server = Setup::default().config(DEV).with_metrics().start().await;
+    let mut old = Client::connect(server.port).await;
+    configure(&server, &format!("{DEV}force_tls = true")).await;
+    let open = async || Client::open(server.port, "/app/app-key?protocol=7").await;
+    assert_eq!(open().await.turned_away().await, 4000);
+    configure(&server, &format!("{DEV}allowed_origins = [\"https://example.com\"]")).await;
+    let page = async |origin: &str| Client::open_with(server.port, &format!("origin: https://{origin}\r\n")).await;
+    assert_eq!(page("example.org").await.turned_away().await, 4009);
+    page("example.com").await.greeted().await;
+    let signed_in = "enable_user_authentication = true\nuser_authentication_timeout = 1";
+    configure(&server, &format!("{DEV}{signed_in}")).await;
+    let mut stranger = Client::connect(server.port).await;
+    assert_eq!(stranger.expect_close().await, 4009);
+    old.ping().await;
+    old.expect("pusher:pong").await;
+}

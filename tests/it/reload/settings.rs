@@ -147,3 +147,28 @@ async fn a_prefix_that_a_proxy_takes_away_may_change() {
     assert_eq!(signed().await, 200);
     Publisher::new(server.port).await.publish("room", "event", "{}").await;
 }
+
+// host/docs/changing-things.md: with the next request, and for whoever comes.
+#[tokio::test]
+async fn headers_are_shown_to_plugins_from_then_on() {
+    let chain = "[auth]\nchain = [\"probe\", \"auth-pusher\"]";
+    let setup = Setup::default().guest("probe").config(chain).with_metrics();
+    let grants = "grants = [\"counters\", \"sign\"]";
+    let server = setup.file("probe.toml", grants).start().await;
+    let asked = async || {
+        let mut http = Http::connect(server.port).await.expect("it listens");
+        let request = "GET /apps/1001/channels?headers HTTP/1.1\r\nhost: x\r\nx-team: blue\r\n\r\n";
+        http.send(request).await.expect("an answer").body
+    };
+    let connect = async || Client::open_with(server.port, "x-team: blue\r\n").await.greeted().await;
+    let shaken = async |client: &mut Client| {
+        let data = json!({ "channel": "room", "auth": "handshake" });
+        client.send(json!({ "event": "pusher:subscribe", "data": data })).await;
+        client.expect("pusher:subscription_error").await.to_string()
+    };
+    let mut old = connect().await;
+    assert!(!asked().await.contains("blue") && !shaken(&mut old).await.contains("blue"));
+    configure(&server, &format!("{chain}\nheaders = [\"X-Team\"]")).await;
+    assert!(asked().await.contains("blue") && shaken(&mut connect().await).await.contains("blue"));
+    assert!(!shaken(&mut old).await.contains("blue"));
+}

@@ -164,7 +164,11 @@ async fn a_configuration_in_json_is_read_again_too() {
     let mut client = Client::open(server.port, "/app/app-key?protocol=7").await;
     let greeting = client.expect("pusher:connection_established").await;
     assert_eq!(crate::harness::client::data(&greeting)["activity_timeout"], 60);
-    fs::write(server.config_file(), text.replace("120", "\"often\"")).expect("the folder is ours");
+    fs::write(
+        server.config_file(),
+        text.replace("\"activity_timeout\": 120", "\"activity_timeout\": \"often\""),
+    )
+    .expect("the folder is ours");
     is_counted(&server, "refused", 1).await;
     let told = told(&server).await;
     let reason = told["last_refusal"]["reason"].as_str().expect("a text");
