@@ -94,11 +94,11 @@ impl Verdict {
 }
 
 impl ApiRequest {
-    /// [Method](Self::method), [path](Self::path) and [query](Self::query), with one look at the line.
+    /// [Method](Self::method), [path](Self::path) and [query](Self::query), with one look at the lines.
     #[must_use]
     pub fn parts(&self) -> (&str, &str, &str) {
-        let (method, target) = cut(&self.line, b' ');
-        let (path, query) = cut(target, b'?');
+        let (method, target) = cut(&self.lines, b'\n');
+        let (path, query) = cut(target, b'\n');
         (method, path, query)
     }
 
@@ -181,7 +181,7 @@ mod tests {
     #[test]
     fn a_request_is_taken_apart() {
         let request = ApiRequest {
-            line: "POST /a/apps/1001/events?b=?&c= d".to_owned(),
+            lines: "POST\n/a/apps/1001/events\nb=?&c= d".to_owned(),
             prefix_length: 2,
             ..double::api_request()
         };

@@ -8,7 +8,7 @@
 //!
 //! double::add_app("1001", "a secret");
 //! let signature = double::sign("1001", b"1234.5678:private-room");
-//! assert!(host::verify("1001", b"1234.5678:private-room", &signature));
+//! assert!(host::verify(b"1234.5678:private-room", &signature));
 //!
 //! double::set_unix_ms(1_353_088_179_000);
 //! assert_eq!(host::unix_ms(), 1_353_088_179_000);
@@ -38,6 +38,8 @@ struct Host {
     unix_ms: u64,
     /// Secrets by app id.
     secrets: BTreeMap<String, String>,
+    /// The app that questions are about.
+    app: String,
     lines: Vec<(Level, String)>,
     counters: BTreeMap<String, u64>,
     slept_ms: Vec<u32>,
@@ -122,8 +124,8 @@ pub fn set_handshake(handshake: Handshake) {
 #[must_use]
 pub fn api_request() -> ApiRequest {
     ApiRequest {
-        app: client().app,
-        line: "POST /apps/1001/events".to_owned(),
+        app_key: client().app.key,
+        lines: "POST\n/apps/1001/events\n".to_owned(),
         prefix_length: 0,
         body_length: 0,
         unix_ms: host::unix_ms(),
@@ -182,9 +184,12 @@ pub fn advance_ms(ms: u64) {
     HOST.with_borrow_mut(|host| host.advance_ms(ms));
 }
 
-/// Makes an app known whose signatures can be made and verified.
+/// Makes an app known whose signatures can be made, and which questions are about from now on: [`crate::host::verify`] verifies its own.
 pub fn add_app(id: &str, secret: &str) {
-    HOST.with_borrow_mut(|host| host.secrets.insert(id.to_owned(), secret.to_owned()));
+    HOST.with_borrow_mut(|host| {
+        host.secrets.insert(id.to_owned(), secret.to_owned());
+        id.clone_into(&mut host.app);
+    });
 }
 
 /// The HMAC-SHA256 of `message` under the app's secret, as a server library would make it.
@@ -270,11 +275,12 @@ mod tests {
         let signature = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
         double::add_app("1001", "Jefe");
         assert_eq!(double::sign("1001", message), signature);
-        assert!(host::verify("1001", message, signature));
-        assert!(!host::verify("1001", b"something else", signature));
-        assert!(!host::verify("1001", message, &signature.to_uppercase()));
-        assert!(!host::verify("1001", message, &signature[..63]));
-        assert!(!host::verify("1002", message, signature), "an app that is not known");
+        assert!(host::verify(message, signature));
+        assert!(!host::verify(b"something else", signature));
+        assert!(!host::verify(message, &signature.to_uppercase()));
+        assert!(!host::verify(message, &signature[..63]));
+        double::add_app("1002", "another");
+        assert!(!host::verify(message, signature), "another app's");
     }
 
     #[test]

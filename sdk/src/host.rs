@@ -77,11 +77,11 @@ pub fn md5(data: &[u8]) -> String {
     backend::digest::md5(data)
 }
 
-/// Whether `signature` (64 lower-case hexadecimal digits) is the HMAC-SHA256 of `message` under the secret of the app
-/// with id `app`. Compared in constant time by the host, which keeps the secret.
+/// Whether `signature` (64 lower-case hexadecimal digits) is the HMAC-SHA256 of `message` under the secret of the app that the question
+/// to an auth plugin is about. Compared in constant time by the host, which keeps the secret.
 #[must_use]
-pub fn verify(app: &str, message: &[u8], signature: &str) -> bool {
-    backend::sign::verify(app, message, signature)
+pub fn verify(message: &[u8], signature: &str) -> bool {
+    backend::sign::verify(message, signature)
 }
 
 /// Adds `by` to the plugin's counter `name` (`[a-z0-9_]`, 48 bytes; 32 counters at most) in the host's metrics.

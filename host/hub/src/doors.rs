@@ -181,9 +181,9 @@ pub struct ApiRequest {
     pub app: Arc<App>,
     /// The caller's IP address.
     pub remote_address: String,
-    /// Method, path and query, percent-encoded as they came: `POST /apps/1001/events?auth_key=…`. The path is the one that the
-    /// client sent, as far as that is known: with every prefix. No question mark without a query.
-    pub line: String,
+    /// Method, path and query, each on a line of its own and percent-encoded as they came: `POST`, `/apps/1001/events`, `auth_key=…`.
+    /// The path is the one that the client sent, as far as that is known: with every prefix. The last line may be empty.
+    pub lines: String,
     /// How many bytes of the path are prefixes.
     pub prefix_length: u32,
     /// The headers that the operator chose, names in lower case.

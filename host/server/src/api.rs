@@ -70,7 +70,7 @@ async fn authorize(shared: &Shared, id: &str, request: Request, limit: BodyLimit
     let limit = limit(&app.policy.publish_limits);
     let claim = Arc::new(read(shared, app, request, limit).await?);
     let body = claim.body.clone();
-    let query = claim.line.split_once('?').map(|(_, query)| query.to_owned());
+    let query = claim.lines.rsplit_once('\n').map(|(_, query)| query.to_owned());
     let grant = shared
         .gate
         .authorize(&Claim::ApiRequest(claim))
@@ -122,20 +122,26 @@ fn claim(shared: &Shared, app: Arc<App>, request: &Request) -> ApiRequest {
     ApiRequest {
         app,
         remote_address: remote_address(request),
-        line: line(request, prefix),
+        lines: lines(request, prefix),
         prefix_length: prefix.map(str::len).iter().sum::<usize>() as u32,
         headers: seen_headers(shared, request.headers()),
         body: Bytes::new(),
     }
 }
 
-/// Method, path and query as HTTP writes them, the path with its prefixes.
-fn line(request: &Request, [outer, inner]: [&str; 2]) -> String {
+/// Method, path and query, the path with its prefixes. HTTP lets no line end into any of them.
+fn lines(request: &Request, [outer, inner]: [&str; 2]) -> String {
     let (method, uri) = (request.method().as_str(), request.uri());
-    match uri.query().unwrap_or_default() {
-        "" => [method, " ", outer, inner, uri.path()].concat(),
-        query => [method, " ", outer, inner, uri.path(), "?", query].concat(),
-    }
+    [
+        method,
+        "\n",
+        outer,
+        inner,
+        uri.path(),
+        "\n",
+        uri.query().unwrap_or_default(),
+    ]
+    .concat()
 }
 
 /// The HTTP answer to a refusal of the gate.

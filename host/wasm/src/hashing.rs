@@ -1,26 +1,29 @@
 //! `jackfield:host/sign`, `digest` and `request`, linked by hand: what is hashed or compared is read where it lies, in the guest's
 //! memory. These are asked at every signed subscription and request.
 
-use jackfield_hub::doors::ApiRequest;
 use jackfield_protocol::signature;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, WasmList, WasmStr};
 
-use crate::context::Context;
+use crate::context::{Context, Subject};
 use crate::lend::given_headers;
 
 /// Links `sign`. Secrets stay behind the app table.
 pub(crate) fn link_sign(linker: &mut Linker<Context>) -> wasmtime::Result<()> {
     linker.instance("jackfield:host/sign@0.1.0")?.func_wrap(
         "verify",
-        |store: StoreContextMut<'_, Context>, (app, message, signature): (WasmStr, WasmList<u8>, WasmStr)| {
-            let (id, signature) = (app.to_str(&store)?, signature.to_str(&store)?);
+        |store: StoreContextMut<'_, Context>, (message, signature): (WasmList<u8>, WasmStr)| {
+            let signature = signature.to_str(&store)?;
             let message = bounded(&store, &message)?;
             let Context { subject, host, .. } = store.data();
-            // The app that a request is for was looked up when it came. That of a connection may have another secret by now.
-            let right = match subject.request() {
-                Some(ApiRequest { app, .. }) if *app.id == *id => app.verify(message, &signature),
-                _ => host.apps.by_id(&id).is_some_and(|app| app.verify(message, &signature)),
+            let right = match subject {
+                Subject::None => false,
+                Subject::Request(request) => request.app.verify(message, &signature),
+                // It came a while ago: the app may have another secret by now.
+                Subject::Client(client) => {
+                    let app = host.apps.by_id(&client.app.id);
+                    app.is_some_and(|app| app.verify(message, &signature))
+                }
             };
             Ok((right,))
         },

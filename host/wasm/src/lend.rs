@@ -67,8 +67,8 @@ pub(crate) fn client_event(event: &ClientEvent) -> claims::ClientEventMessage<'_
 
 pub(crate) fn request(request: &ApiRequest) -> claims::HttpRequest<'_> {
     claims::HttpRequest {
-        app: app(&request.app),
-        line: &request.line,
+        app_key: &request.app.key,
+        lines: &request.lines,
         prefix_length: request.prefix_length,
         body_length: request.body.len() as u64,
         unix_ms: unix_ms(),

@@ -19,7 +19,7 @@ pub(crate) fn check(client: &Connection, request: &SubscribeRequest, text: &mut 
         text.push(':');
         text.push_str(data);
     }
-    crate::verify(client, text, signature)
+    crate::verify(text, signature)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use jackfield_sdk::{ApiRequest, App, host};
+use jackfield_sdk::{ApiRequest, host};
 
 use crate::query::Query;
 use crate::usual;
@@ -24,23 +24,23 @@ pub(crate) struct Claimed<'a> {
 pub(crate) fn check(request: &ApiRequest, text: &mut String) -> Result<(), String> {
     let (method, path, raw) = request.parts();
     let query;
-    let claimed = match usual::read(raw, &request.app.key) {
+    let claimed = match usual::read(raw, &request.app_key) {
         Some(claimed) => claimed,
         None => {
             query = Query::parse(raw)?;
-            claimed(&query, &request.app)?
+            claimed(&query, &request.app_key)?
         }
     };
     check_time(claimed.timestamp, request.unix_ms)?;
-    check_signature(request, [method, path], &claimed, text)?;
+    check_signature(request, [method, path, raw], &claimed, text)?;
     // Last, so that only the bodies of those who know the secret are hashed.
     check_body(request, claimed.digest)
 }
 
 /// What a query of any kind claims, if it is for this app.
-pub(crate) fn claimed<'a>(query: &'a Query<'_>, app: &App) -> Result<Claimed<'a>, String> {
-    if query.required("auth_key")? != app.key {
-        return Err(format!("auth_key is not the key of app {}", app.id));
+pub(crate) fn claimed<'a>(query: &'a Query<'_>, key: &str) -> Result<Claimed<'a>, String> {
+    if query.required("auth_key")? != key {
+        return Err(format!("auth_key is not the key of this app, {key}"));
     }
     if query.required("auth_version")? != "1.0" {
         return Err("auth_version has to be 1.0".to_owned());
@@ -68,35 +68,39 @@ fn check_time(timestamp: &str, now: u64) -> Result<(), String> {
 
 fn check_signature(
     request: &ApiRequest,
-    [method, path]: [&str; 2],
+    [method, path, raw]: [&str; 3],
     claimed: &Claimed<'_>,
     text: &mut String,
 ) -> Result<(), String> {
-    let mut is_signed = |path: &str| {
-        write_text([method, path, &claimed.signed], text);
-        host::verify(&request.app.id, text.as_bytes(), claimed.signature)
+    let is_right = |text: &str| host::verify(text.as_bytes(), claimed.signature);
+    let first = match claimed.signed {
+        // Just as it stands in the request.
+        Cow::Borrowed(signed) => &request.lines[..request.lines.len() - raw.len() + signed.len()],
+        Cow::Owned(_) => write_text([method, path, &claimed.signed], text),
     };
     // Some libraries sign the path with its prefix, others the one that Pusher documents.
-    if is_signed(path) || request.prefix_length > 0 && is_signed(request.route()) {
+    let bare = || [method, request.route(), &claimed.signed];
+    if is_right(first) || request.prefix_length > 0 && is_right(write_text(bare(), text)) {
         return Ok(());
     }
     if !crate::is_signature(claimed.signature) {
         return Err("auth_signature has to be 64 lower-case hexadecimal digits".to_owned());
     }
-    let text = text.replace('\n', "\\n");
+    let text = write_text(bare(), text).replace('\n', "\\n");
     Err(format!(
         "invalid signature: sign {text} with HMAC-SHA256 under the app's secret, \\n being a line feed"
     ))
 }
 
 /// Rebuilds what the caller signed: `METHOD\nPATH\nQUERY`, the query's values unescaped.
-fn write_text([method, path, query]: [&str; 3], text: &mut String) {
+fn write_text<'a>([method, path, query]: [&str; 3], text: &'a mut String) -> &'a str {
     text.clear();
     text.push_str(method);
     text.push('\n');
     text.push_str(path);
     text.push('\n');
     text.push_str(query);
+    text
 }
 
 /// The digest may be left out where there is no body. One that is given has to be right in any case: some libraries
@@ -128,9 +132,9 @@ mod tests {
     /// The example of the Pusher documentation, at the time it was signed.
     fn golden() -> ApiRequest {
         let request = ApiRequest {
-            app: app(),
+            app_key: app().key,
             unix_ms: NOW_MS,
-            line: format!("POST /apps/3/events?{QUERY}"),
+            lines: format!("POST\n/apps/3/events\n{QUERY}"),
             ..double::api_request()
         };
         with_body(BODY, request)
@@ -139,7 +143,7 @@ mod tests {
     /// The same with another query.
     fn with_query(query: &str) -> ApiRequest {
         ApiRequest {
-            line: format!("POST /apps/3/events?{query}"),
+            lines: format!("POST\n/apps/3/events\n{query}"),
             ..golden()
         }
     }
@@ -157,8 +161,8 @@ mod tests {
     fn signed(method: &str, query: &str, text: &str) -> ApiRequest {
         let request = golden();
         let signature = double::sign("3", format!("{method}\n/apps/3/events\n{text}").as_bytes());
-        let line = format!("{method} /apps/3/events?{query}&auth_signature={signature}");
-        with_body("", ApiRequest { line, ..request })
+        let lines = format!("{method}\n/apps/3/events\n{query}&auth_signature={signature}");
+        with_body("", ApiRequest { lines, ..request })
     }
 
     fn ask(request: &ApiRequest) -> Verdict {
@@ -185,7 +189,7 @@ mod tests {
         ] {
             let mut request = signed("GET", auth, auth);
             let signature = double::sign("3", format!("GET\n{path}\n{auth}").as_bytes());
-            request.line = format!("GET /a/b/apps/3/events?{auth}&auth_signature={signature}");
+            request.lines = format!("GET\n/a/b/apps/3/events\n{auth}&auth_signature={signature}");
             request.prefix_length = 4;
             let verdict = ask(&request);
             assert_eq!(verdict == Verdict::allow(), allowed, "{path}: {verdict:?}");
@@ -223,13 +227,19 @@ mod tests {
                 (seed >> 33) as usize,
                 b"0123456789abcdefghijklmnopqrstuvwxyz"[(seed >> 8) as usize % 36],
             );
-            let (mut line, mut body) = (golden.line.clone(), BODY.to_owned());
+            let (mut lines, mut body) = (golden.lines.clone(), BODY.to_owned());
             let changed = match seed % 3 {
                 0 => replace(&mut body, at, to),
-                _ => replace(&mut line, at, to),
+                _ => replace(&mut lines, at, to),
             };
             if changed {
-                let mutant = with_body(&body, ApiRequest { line, ..golden.clone() });
+                let mutant = with_body(
+                    &body,
+                    ApiRequest {
+                        lines,
+                        ..golden.clone()
+                    },
+                );
                 assert_ne!(plugin.api_request(&mutant), Verdict::allow(), "{mutant:?}");
             }
         }
@@ -249,7 +259,7 @@ mod tests {
     fn a_plugin_answers_again_after_a_longer_question() {
         let mut plugin = plugin();
         let long = ApiRequest {
-            line: format!("POST {}?{QUERY}", "/apps/3/events".repeat(50)),
+            lines: format!("POST\n{}\n{QUERY}", "/apps/3/events".repeat(50)),
             ..golden()
         };
         refusal(plugin.api_request(&long));
@@ -262,14 +272,14 @@ mod tests {
             (
                 "method",
                 ApiRequest {
-                    line: format!("PUT /apps/3/events?{QUERY}"),
+                    lines: format!("PUT\n/apps/3/events\n{QUERY}"),
                     ..golden()
                 },
             ),
             (
                 "path",
                 ApiRequest {
-                    line: format!("POST /apps/3/batch_events?{QUERY}"),
+                    lines: format!("POST\n/apps/3/batch_events\n{QUERY}"),
                     ..golden()
                 },
             ),
@@ -300,7 +310,7 @@ mod tests {
     #[test]
     fn wrong_values_are_named() {
         for (from, to, said) in [
-            ("auth_key=2", "auth_key=3", "auth_key is not the key of app 3"),
+            ("auth_key=2", "auth_key=3", "auth_key is not the key of this app, 278d"),
             ("version=1.0", "version=1.1", "auth_version has to be 1.0"),
             (
                 "timestamp=1353088179",

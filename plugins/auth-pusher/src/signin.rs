@@ -10,7 +10,7 @@ pub(crate) fn check(client: &Connection, request: &SigninRequest, text: &mut Str
     text.push_str("::user::");
     // The bytes as they came: the same JSON written differently has another signature.
     text.push_str(&request.user_data);
-    crate::verify(client, text, signature)
+    crate::verify(text, signature)
 }
 
 #[cfg(test)]

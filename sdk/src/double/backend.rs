@@ -56,9 +56,9 @@ pub(crate) mod sign {
     use crate::double::hex;
 
     /// Compares texts: an upper-case or shortened signature must not pass. Not in constant time, as the host does.
-    pub(crate) fn verify(app: &str, message: &[u8], signature: &str) -> bool {
+    pub(crate) fn verify(message: &[u8], signature: &str) -> bool {
         use hmac::Mac;
-        HOST.with_borrow(|host| host.hmac(app, message))
+        HOST.with_borrow(|host| host.hmac(&host.app, message))
             .is_some_and(|mac| hex(&mac.finalize().into_bytes()) == signature)
     }
 }

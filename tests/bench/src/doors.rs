@@ -221,8 +221,8 @@ fn api_request(client: &Client) -> Result<ApiRequest> {
     Ok(ApiRequest {
         app: Arc::clone(&client.app),
         remote_address: "127.0.0.1".to_owned(),
-        line: format!(
-            "POST {path}?{}",
+        lines: format!(
+            "POST\n{path}\n{}",
             sign_api_request(credentials, "POST", path, &body, now)
         ),
         prefix_length: 0,

@@ -138,7 +138,7 @@ fn claims(stand: &Stand) -> Vec<Claim> {
     claims.push(Claim::ApiRequest(Arc::new(ApiRequest {
         app: Arc::clone(&client.app),
         remote_address: "::1".to_owned(),
-        line: "DELETE /prefix/apps/1001/%2e%2e/events".to_owned(),
+        lines: "DELETE\n/prefix/apps/1001/%2e%2e/events\n".to_owned(),
         prefix_length: 7,
         headers: Vec::new(),
         body: Bytes::new(),

@@ -62,18 +62,17 @@ fn only_the_right_signature_is_one() {
     let stand = probe();
     let right = SigningKey::new(DEVELOPMENT.secret.as_bytes()).sign_hex(b"text");
     let other = SigningKey::new(b"another secret").sign_hex(b"text");
-    for (app, message, signature, wanted) in [
-        ("1001", "text", right.as_str(), "true"),
-        ("1001", "texts", &right, "false"),
-        ("1002", "text", &right, "false"),
-        ("1001", "text", &other, "false"),
-        ("1001", "text", &right.to_uppercase(), "false"),
-        ("1001", "text", &right[..63], "false"),
-        ("1001", "text", &format!("{right}0"), "false"),
-        ("1001", "text", &"ü".repeat(32), "false"),
-        ("1001", "text", "", "false"),
+    for (message, signature, wanted) in [
+        ("text", right.as_str(), "true"),
+        ("texts", &right, "false"),
+        ("text", &other, "false"),
+        ("text", &right.to_uppercase(), "false"),
+        ("text", &right[..63], "false"),
+        ("text", &format!("{right}0"), "false"),
+        ("text", &"ü".repeat(32), "false"),
+        ("text", "", "false"),
     ] {
-        let order = format!("verify:{app} {message} {signature}");
+        let order = format!("verify:{message} {signature}");
         assert_eq!(stand.says(&order), wanted, "{order}");
     }
 }

@@ -350,6 +350,11 @@ async fn listen(channel: &str, port: u16, sessions: Arc<Mutex<Vec<Session>>>, mu
                 _ = phase.wait_for(|phase| *phase == Phase::Over) => return,
             };
             let at = Instant::now();
+            // A listener says nothing by itself, and is asked for a sign of life.
+            if matches!(&heard, Heard::Text(message) if message["event"] == "pusher:ping") {
+                client.send(json!({ "event": "pusher:pong" })).await;
+                continue;
+            }
             let mut sessions = lock(&sessions);
             let session = sessions.last_mut().expect("it was begun above");
             match heard {

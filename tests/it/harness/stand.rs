@@ -178,7 +178,7 @@ impl Stand {
         Claim::ApiRequest(Arc::new(ApiRequest {
             app: Arc::clone(&self.client.app),
             remote_address: "127.0.0.1".to_owned(),
-            line: format!("POST /apps/{}/events?{query}", DEVELOPMENT.id),
+            lines: format!("POST\n/apps/{}/events\n{query}", DEVELOPMENT.id),
             prefix_length: 0,
             headers: vec![("cookie".to_owned(), "session=2".to_owned())],
             body: Bytes::copy_from_slice(body),

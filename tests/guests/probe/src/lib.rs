@@ -50,8 +50,8 @@ impl Auth for Probe {
 
     fn api_request(&mut self, request: &ApiRequest) -> Verdict {
         if request.query() == "request" {
-            let (line, route, bytes) = (&request.line, request.route(), request.body_length);
-            return Verdict::refuse(SAYS, format!("{line}, {route}, {bytes} bytes"));
+            let (parts, route, bytes) = (request.parts(), request.route(), request.body_length);
+            return Verdict::refuse(SAYS, format!("{parts:?}, {route}, {bytes} bytes"));
         }
         self.obey(request.query())
     }
@@ -110,11 +110,8 @@ fn use_host(way: &str, argument: &str) -> Option<String> {
         "sha256" => host::sha256(argument.as_bytes()),
         "md5" => host::md5(argument.as_bytes()),
         "verify" => {
-            let words: Vec<&str> = argument.split(' ').collect();
-            let [app, message, signature] = words[..] else {
-                return None;
-            };
-            host::verify(app, message.as_bytes(), signature).to_string()
+            let (message, signature) = argument.split_once(' ')?;
+            host::verify(message.as_bytes(), signature).to_string()
         }
         "clock" => format!("{} {} {}", host::monotonic_us(), host::unix_ms(), host::monotonic_us()),
         "address" => host::remote_address(),
