@@ -143,6 +143,7 @@ mod tests {
         let command = cargo_test(&workspace, &[], None);
         let names: Vec<_> = command
             .get_envs()
+            .filter(|(_, value)| value.is_some())
             .map(|(name, _)| name.to_string_lossy().into_owned())
             .collect();
         assert_eq!(

@@ -41,6 +41,32 @@ async fn each_plugin_is_changed_while_it_is_used() {
     assert_eq!(server.ready().await.0, 200);
 }
 
+// ARCHITECTURE.md: "a call uses the version that it found", also one that waits: at every moment of these changes some do.
+#[tokio::test]
+async fn calls_that_wait_end_on_the_version_with_which_they_began() {
+    let chain = "[auth]\nchain = [\"stall\", \"auth-pusher\"]";
+    let server = server(Setup::default().guest("stall").config(chain)).await;
+    let mut clients = Vec::new();
+    for _ in 0..8 {
+        let mut client = Client::connect(server.port).await;
+        for number in 0..20 {
+            client.ask(&format!("slow-{number}")).await;
+        }
+        clients.push(client);
+    }
+    let component = read(&server.plugin_file("stall.wasm"));
+    for version in 2..5 {
+        put(&server, "stall.wasm", &another(&component, version));
+        is_live(&server, "stall", version.into()).await;
+    }
+    for client in &mut clients {
+        for number in 0..20 {
+            let entered = client.expect("pusher_internal:subscription_succeeded").await;
+            assert_eq!(entered["channel"], format!("slow-{number}"));
+        }
+    }
+}
+
 // Whoever is near a limit is not given it again by a new version of the plugin that counts.
 #[tokio::test]
 async fn what_was_counted_stays_counted() {
