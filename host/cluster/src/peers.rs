@@ -200,9 +200,9 @@ impl Source {
     }
 }
 
-/// Four beats and a half: some may be lost or late. What is published after that waits until the peer is heard again, or given up, which is
-/// at most a beat and a half later: before whoever published is told that nobody knows.
-const FRESH_US: u64 = 4_500_000;
+/// Five beats and a half: some may be lost or late. What is published after that waits until the peer is heard again, or given up, which is
+/// six to seven beats after its last one: before whoever published is told that nobody knows.
+const FRESH_US: u64 = 5_500_000;
 
 /// Ten times the hundred nodes that the cluster is made for.
 pub(crate) const MAX_PEERS: usize = 1_000;

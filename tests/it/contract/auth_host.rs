@@ -270,7 +270,7 @@ fn a_body_may_be_larger_than_the_memory_of_the_plugin_that_judges_it() {
     assert_eq!(code(stand.ask(&stand.api_request(&query, &body[1..]))), 401);
 }
 
-// wit/deps/auth/auth.wit: "Method, path and query as HTTP writes them, percent-encoded: `POST /apps/1001/events?auth_key=…`."
+// wit/deps/auth/auth.wit: "Method, path and query, each on a line of its own and percent-encoded as HTTP has them"
 // wit/deps/auth/auth.wit: "How many bytes of the path, ASCII characters all of them, are such prefixes; behind them it begins with
 // `/apps/`." wit/deps/auth/auth.wit: "How many bytes the body has"
 #[tokio::test]
@@ -286,12 +286,12 @@ async fn a_request_comes_as_it_was_sent() {
     let answer = http.post("/inside/apps/1001/events?request", "{}").await;
     assert_eq!(
         answer.expect("it answers").error(),
-        "POST /outside/inside/apps/1001/events?request, /apps/1001/events, 2 bytes"
+        r#"("POST", "/outside/inside/apps/1001/events", "request"), /apps/1001/events, 2 bytes"#
     );
     let answer = http.get("/inside/apps/1001/channels?request").await;
     assert_eq!(
         answer.expect("it answers").error(),
-        "GET /outside/inside/apps/1001/channels?request, /apps/1001/channels, 0 bytes"
+        r#"("GET", "/outside/inside/apps/1001/channels", "request"), /apps/1001/channels, 0 bytes"#
     );
 }
 

@@ -55,8 +55,7 @@ fn digests_are_those_of_the_standards() {
     assert_eq!(stand.says("md5:"), "d41d8cd98f00b204e9800998ecf8427e");
 }
 
-// wit/deps/host/host.wit: "Compared in constant time. False also for an unknown app and for anything that is not 64 lower-case
-// hexadecimal digits."
+// wit/deps/host/host.wit: "Compared in constant time. False also for anything that is not 64 lower-case hexadecimal digits"
 #[test]
 fn only_the_right_signature_is_one() {
     let stand = probe();
