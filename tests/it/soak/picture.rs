@@ -79,7 +79,7 @@ impl Picture {
             "<text x=\"8\" y=\"{:.1}\" fill=\"#1f6feb\">deliveries per second, up to {most}</text>\
              <text x=\"8\" y=\"{:.1}\" fill=\"#c2410c\">p99 of their delay, up to {slowest:.1} ms</text>\
              <text x=\"{:.1}\" y=\"{:.1}\" fill=\"#555\">{} s</text>\n</svg>",
-            TOP + 4.0,
+            TOP + 16.0,
             middle + 6.0,
             WIDTH - 40.0,
             HEIGHT - 6.0,
