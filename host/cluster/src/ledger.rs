@@ -5,6 +5,7 @@
 //! all. Whoever owns the channel later goes on from there.
 
 use std::collections::BTreeMap;
+use std::iter;
 
 use jackfield_envelope::{Announcement, Micros, Move, NodeId, Topic};
 
@@ -37,6 +38,17 @@ struct Last {
     occupied: bool,
 }
 
+impl Last {
+    fn of(self, topic: &Topic) -> Announcement {
+        Announcement {
+            topic: topic.clone(),
+            series: self.series,
+            k: self.k,
+            occupied: self.occupied,
+        }
+    }
+}
+
 impl Ledger {
     pub(crate) fn new(seed: u64) -> Self {
         Self {
@@ -55,20 +67,11 @@ impl Ledger {
 
     /// All entries, for a snapshot.
     pub(crate) fn entries(&self) -> Vec<Announcement> {
-        let of = |(topic, entry): (&Topic, &Entry)| {
-            let announced = |last: Last| Announcement {
-                topic: topic.clone(),
-                series: last.series,
-                k: last.k,
-                occupied: last.occupied,
-            };
-            [Some(entry.last), entry.disputed]
-                .into_iter()
-                .flatten()
-                .map(announced)
-                .collect::<Vec<_>>()
-        };
-        let mut entries: Vec<Announcement> = self.known.iter().flat_map(of).collect();
+        let entries = self.known.iter().flat_map(|(topic, entry)| {
+            let series = iter::once(entry.last).chain(entry.disputed);
+            series.map(move |last| last.of(topic))
+        });
+        let mut entries: Vec<Announcement> = entries.collect();
         entries.sort_unstable();
         entries
     }
@@ -101,12 +104,7 @@ impl Ledger {
             disputed: disputes.then_some(last),
             since: now,
         };
-        disputes.then(|| Announcement {
-            topic: it.topic.clone(),
-            series: last.series,
-            k: last.k,
-            occupied: last.occupied,
-        })
+        disputes.then(|| last.of(&it.topic))
     }
 
     /// Channels that have been empty for long begin a new series.

@@ -7,16 +7,21 @@ use crate::harness::fleet::{Fleet, Way};
 use crate::harness::load::Load;
 use crate::harness::server::Setup;
 
-#[tokio::test]
-async fn a_moved_slot_and_a_dead_primary_lose_nothing_in_silence() {
-    let mut cluster = RedisCluster::start().await;
-    let way = Way::new(
+/// Over all nodes of this cluster.
+pub(super) fn way(cluster: &RedisCluster) -> Way {
+    Way::new(
         "adapter-redis-cluster",
         "REDIS_CLUSTER_NODES",
         &cluster.urls().join(","),
-    );
+    )
+}
+
+#[tokio::test]
+async fn a_moved_slot_and_a_dead_primary_lose_nothing_in_silence() {
+    let mut cluster = RedisCluster::start().await;
+    let way = way(&cluster);
     let setup = || way.setup(Setup::default().with_metrics());
-    let mut fleet = Fleet::of(vec![setup(), setup(), setup()]).await;
+    let fleet = Fleet::of(vec![setup(), setup(), setup()]).await;
     let load = Load::over(&fleet).await;
 
     let slot = slot_of_the_room(&cluster);
@@ -30,6 +35,11 @@ async fn a_moved_slot_and_a_dead_primary_lose_nothing_in_silence() {
     let port = cluster.serving(slot).0.port;
     let primary = cluster.nodes.iter_mut().find(|node| node.port == port);
     primary.expect("it is one of ours").kill();
+    survived(fleet, load).await;
+}
+
+/// The primary that was in use has died just now: everybody goes on, and nothing is lost in silence.
+pub(super) async fn survived(mut fleet: Fleet, load: Load) {
     let died = Instant::now();
     let acknowledged = load.everybody_is_acknowledged(died).await;
     let heard = load.everybody_hears(died).await;

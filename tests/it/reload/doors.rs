@@ -10,15 +10,15 @@ use crate::harness::http::{Publisher, get};
 use crate::harness::server::{Server, Setup};
 
 /// The chain with a plugin that keeps `private-admin-…` to these addresses.
-fn admins(addresses: &str) -> String {
+pub(super) fn admins(addresses: &str) -> String {
     format!("[auth]\nchain = [\"first-plugin\", \"auth-pusher\"]\n[plugin.first-plugin]\naddresses = {addresses}")
 }
 
-const NOBODY: &str = "[]";
-const ME: &str = "[\"127.0.0.1\"]";
-const ADMINS: &str = "private-admin-alerts";
+pub(super) const NOBODY: &str = "[]";
+pub(super) const ME: &str = "[\"127.0.0.1\"]";
+pub(super) const ADMINS: &str = "private-admin-alerts";
 
-async fn server(config: &str) -> Server {
+pub(super) async fn server(config: &str) -> Server {
     let setup = Setup::default().guest("first-plugin").guest("misbehave");
     setup.config(config).with_metrics().start().await
 }

@@ -4,26 +4,16 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
+use super::doors::{self, ADMINS, ME, NOBODY, server};
 use super::{another, configure, is_live, load, put, read, unharmed};
 use crate::harness::client::Client;
 use crate::harness::http::Publisher;
-use crate::harness::server::{Server, Setup};
+use crate::harness::server::Server;
 use crate::harness::wait::until;
 
-/// The chain, asked again, with a plugin that keeps `private-admin-…` to these addresses.
+/// The chain of `doors.rs`, asked again.
 fn admins(addresses: &str) -> String {
-    format!(
-        "[auth]\nrecheck = true\nchain = [\"first-plugin\", \"auth-pusher\"]\n[plugin.first-plugin]\naddresses = {addresses}"
-    )
-}
-
-const NOBODY: &str = "[]";
-const ME: &str = "[\"127.0.0.1\"]";
-const ADMINS: &str = "private-admin-alerts";
-
-async fn server(config: &str) -> Server {
-    let setup = Setup::default().guest("first-plugin").guest("misbehave");
-    setup.config(config).with_metrics().start().await
+    doors::admins(addresses).replacen("[auth]", "[auth]\nrecheck = true", 1)
 }
 
 async fn client(server: &Server, channels: &[&str]) -> Client {
@@ -91,10 +81,9 @@ async fn what_is_allowed_no_longer_ends_and_the_rest_stays() {
 
 #[tokio::test]
 async fn nobody_is_asked_again_unless_the_operator_says_so() {
-    let quiet = |addresses| admins(addresses).replace("recheck = true\n", "");
-    let server = server(&quiet(ME)).await;
+    let server = server(&doors::admins(ME)).await;
     let mut mine = client(&server, &[ADMINS]).await;
-    configure(&server, &quiet(NOBODY)).await;
+    configure(&server, &doors::admins(NOBODY)).await;
     // Longer than it takes to notice.
     sleep(Duration::from_secs(3)).await;
     hears(&mut mine, &server, &[ADMINS], &[ADMINS]).await;
