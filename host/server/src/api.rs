@@ -45,14 +45,22 @@ pub(crate) fn add_routes(router: Router<Arc<Shared>>) -> Router<Arc<Shared>> {
 /// A request that was authorised.
 struct Call {
     grant: Grant,
-    body: Bytes,
-    /// As it came, without the question mark.
-    query: String,
+    request: Arc<ApiRequest>,
 }
 
 impl Call {
     fn app(&self) -> &Arc<App> {
         self.grant.app()
+    }
+
+    fn body(&self) -> &[u8] {
+        &self.request.body
+    }
+
+    /// As it came, without the question mark.
+    fn query(&self) -> &str {
+        let lines = self.request.lines.rsplit_once('\n');
+        lines.map(|(_, query)| query).unwrap_or_default()
     }
 }
 
@@ -68,20 +76,10 @@ async fn authorize(shared: &Shared, id: &str, request: Request, limit: BodyLimit
         ));
     }
     let limit = limit(&app.policy.publish_limits);
-    let claim = Arc::new(read(shared, app, request, limit).await?);
-    let body = claim.body.clone();
-    let query = claim.lines.rsplit_once('\n').map(|(_, query)| query.to_owned());
-    let grant = shared
-        .gate
-        .authorize(&Claim::ApiRequest(claim))
-        .wait()
-        .await
-        .map_err(refused)?;
-    Ok(Call {
-        grant,
-        body,
-        query: query.unwrap_or_default(),
-    })
+    let request = Arc::new(read(shared, app, request, limit).await?);
+    let claim = Claim::ApiRequest(Arc::clone(&request));
+    let grant = shared.gate.authorize(&claim).wait().await.map_err(refused)?;
+    Ok(Call { grant, request })
 }
 
 /// Reads the body, bounded before it is allocated, and makes the claim that auth plugins see.

@@ -75,14 +75,10 @@ impl Adapter for AdapterDoor {
 
     fn submit(&self, request: AdapterRequest) -> Result<(), DoorError> {
         self.check()?;
-        if self.inbox.put(request) {
-            return Ok(());
+        match self.inbox.put(request) {
+            true => Ok(()),
+            false => Err(DoorError::Busy { door: ADAPTER }),
         }
-        Err(DoorError::Failed {
-            door: ADAPTER,
-            plugin: self.slot.name.clone(),
-            reason: "lags behind: its queue is full".to_owned(),
-        })
     }
 
     fn drive(&self, traffic: &dyn Traffic) {

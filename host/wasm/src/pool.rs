@@ -97,7 +97,11 @@ impl<D: Door> Pool<D> {
     /// Takes the place of `old`, whose instances hand over what they keep. Meanwhile nobody is called; then `put` is, before anybody
     /// is called again.
     pub(crate) fn succeed(&self, old: &Self, put: impl FnOnce()) {
-        if self.forgetful || self.slots.len() != old.slots.len() {
+        if self.slots.len() != old.slots.len() {
+            return put();
+        }
+        if self.forgetful {
+            self.replace_all(old);
             return put();
         }
         let mut left: Vec<MutexGuard<'_, _>> = old.slots.iter().map(Mutex::lock).collect();
@@ -111,6 +115,20 @@ impl<D: Door> Pool<D> {
         self.retired.store(false, Ordering::Relaxed);
         old.retired.store(true, Ordering::Relaxed);
         put();
+    }
+
+    /// Makes an instance for each that `old` has. Else its callers would have to make theirs with the first question, and wait
+    /// for the kernel's lock on this process's memory, which a compilation often has.
+    fn replace_all(&self, old: &Self) {
+        for (old, place) in old.slots.iter().zip(&self.slots) {
+            if self.plugin.mode == Mode::Hot && old.lock().is_some() {
+                let mut place = place.lock();
+                if place.is_none() {
+                    // Whoever calls next is told why there is none.
+                    *place = self.plugin.instantiate().ok();
+                }
+            }
+        }
     }
 
     fn inherit(&self, mut left: Live<D>, place: &mut Option<Live<D>>) {

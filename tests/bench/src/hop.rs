@@ -190,7 +190,7 @@ impl Instances {
 
 impl Server {
     /// Waits until it has met the others.
-    async fn is_ready(&self) -> Result<()> {
+    pub(crate) async fn is_ready(&self) -> Result<()> {
         let end = Instant::now() + JOINING;
         while !self.get(self.address, "/ready").await?.starts_with("HTTP/1.1 200") {
             ensure!(Instant::now() < end, "an instance did not join the others");

@@ -76,6 +76,22 @@ fn only_the_right_signature_is_one() {
     }
 }
 
+// wit/deps/host/host.wit: "False also for anything that is not 64 lower-case hexadecimal digits, and where there is no question."
+#[test]
+fn no_signature_is_right_before_the_first_question() {
+    let right = SigningKey::new(DEVELOPMENT.secret.as_bytes()).sign_hex(b"text");
+    let order = format!("verify:text {right}");
+    let layout = Layout::new()
+        .at("auth", "probe", guest("probe"))
+        .file("probe.toml", OPERATOR);
+    let stand = layout
+        .config("probe", &json!({ "at-start": order }).to_string())
+        .ready();
+    assert_eq!(stand.says("at-start"), "false");
+    assert_eq!(stand.says(&order), "true");
+    assert_eq!(stand.says("at-start"), "false", "it is what `init` was told");
+}
+
 // wit/deps/host/host.wit: "Microseconds on the host's monotonic clock. The zero is arbitrary and the same for every plugin of this
 // process." wit/deps/host/host.wit: "Milliseconds since 1970-01-01T00:00:00Z by the host's wall clock."
 #[test]

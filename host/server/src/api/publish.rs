@@ -42,7 +42,7 @@ fn answer(outcome: Result<String, Response>) -> Response {
 async fn one(shared: &Arc<Shared>, id: &str, request: Request) -> Result<String, Response> {
     let call = authorize(shared, id, request, event_body).await?;
     let app = Arc::clone(call.app());
-    let request = PublishRequest::parse(&call.body, &app.policy.publish_limits).map_err(|error| wrong(&error))?;
+    let request = PublishRequest::parse(call.body(), &app.policy.publish_limits).map_err(|error| wrong(&error))?;
     let pass = shared
         .gate
         .charge(call.grant, &Toll::Publish(1))
@@ -66,7 +66,7 @@ async fn several(shared: &Arc<Shared>, id: &str, request: Request) -> Result<Str
     let call = authorize(shared, id, request, batch_body).await?;
     let app = Arc::clone(call.app());
     let BatchRequest { events: wanted } =
-        BatchRequest::parse(&call.body, &app.policy.publish_limits).map_err(|error| wrong(&error))?;
+        BatchRequest::parse(call.body(), &app.policy.publish_limits).map_err(|error| wrong(&error))?;
     let toll = Toll::Publish(wanted.len() as u32);
     let pass = shared.gate.charge(call.grant, &toll).wait().await.map_err(refused)?;
     let topic = |channel: &ChannelName| Topic::new(&app.id, channel);

@@ -21,7 +21,7 @@ pub(super) async fn channels(
     PathParts(id): PathParts<String>,
     request: Request,
 ) -> Response {
-    let read = |call: &Call| ChannelsQuery::parse(&call.query).map_err(|error| wrong(&error));
+    let read = |call: &Call| ChannelsQuery::parse(call.query()).map_err(|error| wrong(&error));
     let asked = ask(&shared, &id, request, read, |app, query| {
         let mut channels = shared.hub.channels(&app.id);
         channels.retain(|(channel, _)| query.matches(channel) && channel.kind() != ChannelKind::ServerToUser);
@@ -42,7 +42,7 @@ pub(super) async fn channel(
 ) -> Response {
     let read = |call: &Call| {
         let topic = topic(call.app(), &name)?;
-        let query = ChannelQuery::parse(&call.query, topic.channel()).map_err(|error| wrong(&error))?;
+        let query = ChannelQuery::parse(call.query(), topic.channel()).map_err(|error| wrong(&error))?;
         Ok((topic, query))
     };
     let asked = ask(&shared, &id, request, read, |_, (topic, query)| {

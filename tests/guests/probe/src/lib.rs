@@ -2,7 +2,8 @@
 //!
 //! An order is `WAY` or `WAY:ARGUMENT`. It stands in what a client sends as `auth`, in the data of a client event, in the query
 //! of an HTTP request, and behind `order=` in the query of a handshake; the setting `always` is one that is carried out
-//! before those. Without an order the guest has no opinion.
+//! before those, and the setting `at-start` one for `init`, of which the order `at-start` tells what it came to. Without an order the
+//! guest has no opinion.
 
 use jackfield_sdk::{
     ApiRequest, Auth, ClientEvent, Connection, Grant, Member, SigninRequest, SubscribeRequest, Verdict, export_auth,
@@ -12,18 +13,23 @@ use jackfield_sdk::{
 /// The code of a refusal that is no refusal: its message is what the order came to.
 pub const SAYS: u16 = 418;
 
-/// The settings, and the plugin: it keeps nothing else.
+/// The settings, and the plugin.
 #[derive(Debug, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Probe {
     /// Carried out at every question.
     #[serde(default)]
     always: Option<String>,
+    /// Carried out when the guest starts; afterwards, what it came to.
+    #[serde(default)]
+    at_start: Option<String>,
 }
 
 impl Auth for Probe {
     fn new(config: &str) -> Result<Self, String> {
-        serde_json::from_str(config).map_err(|error| error.to_string())
+        let mut probe: Self = serde_json::from_str(config).map_err(|error| error.to_string())?;
+        probe.at_start = probe.at_start.and_then(|order| outcome(&order));
+        Ok(probe)
     }
 
     fn connect(&mut self, _client: &Connection) -> Verdict {
@@ -61,22 +67,27 @@ export_auth!(Probe);
 
 impl Probe {
     fn obey(&self, order: &str) -> Verdict {
-        match &self.always {
-            Some(always) => carry_out(always),
-            None => carry_out(order),
+        match (&self.always, &self.at_start) {
+            (Some(always), _) => carry_out(always),
+            (None, Some(came_to)) if order == "at-start" => Verdict::refuse(SAYS, came_to),
+            (None, _) => carry_out(order),
         }
     }
 }
 
 fn carry_out(order: &str) -> Verdict {
-    let (way, argument) = order.split_once(':').unwrap_or((order, ""));
+    let (way, argument) = parts(order);
     if let Some(verdict) = decide(way, argument) {
         return verdict;
     }
-    match use_host(way, argument) {
+    match outcome(order) {
         Some(text) => Verdict::refuse(SAYS, text),
         None => Verdict::Pass,
     }
+}
+
+fn parts(order: &str) -> (&str, &str) {
+    order.split_once(':').unwrap_or((order, ""))
 }
 
 fn decide(way: &str, argument: &str) -> Option<Verdict> {
@@ -103,7 +114,8 @@ fn decide(way: &str, argument: &str) -> Option<Verdict> {
 }
 
 /// Asks the host for something and says what came of it.
-fn use_host(way: &str, argument: &str) -> Option<String> {
+fn outcome(order: &str) -> Option<String> {
+    let (way, argument) = parts(order);
     Some(match way {
         "random" => host::random(number(argument) as u32).len().to_string(),
         "draws" => format!("{:?} {:?}", host::random(16), host::random(16)),
