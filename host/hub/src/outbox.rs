@@ -63,6 +63,14 @@ impl Outbox {
         self.bytes = self.frames.iter().map(Bytes::len).sum();
     }
 
+    /// What waits, if it is one frame: as it is, most of the time.
+    pub fn single(&self) -> Option<&[u8]> {
+        match self.frames.len() {
+            1 => self.frames.front().map(AsRef::as_ref),
+            _ => None,
+        }
+    }
+
     /// Fills `slices` with what to write next and says how many it filled.
     pub fn fill<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let mut filled = 0;
@@ -86,8 +94,12 @@ impl Outbox {
             self.head_begun = false;
             self.frames.pop_front();
         }
-        // A burst leaves a large ring behind; ten thousand idle sockets must not keep theirs.
-        if self.frames.capacity() > KEPT_CAPACITY {
+    }
+
+    /// Gives back what a burst has left behind: ten thousand idle sockets must not keep theirs. Called from time to time, or every
+    /// burst would have to ask for its memory again.
+    pub(crate) fn rest(&mut self) {
+        if self.frames.is_empty() && self.frames.capacity() > KEPT_CAPACITY {
             self.frames = VecDeque::new();
         }
     }
@@ -130,6 +142,17 @@ mod tests {
         }
         assert_eq!(outbox.push(Bytes::from_static(b"x"), &LIMITS), Err(OutboxFull));
         assert_eq!(outbox.bytes(), 3);
+    }
+
+    #[test]
+    fn one_frame_is_what_is_left_of_it() {
+        let mut outbox = Outbox::default();
+        assert_eq!(outbox.single(), None);
+        outbox.push(Bytes::from_static(b"abc"), &LIMITS).expect("room");
+        outbox.advance(1);
+        assert_eq!(outbox.single(), Some(&b"bc"[..]));
+        outbox.push(Bytes::from_static(b"def"), &LIMITS).expect("room");
+        assert_eq!(outbox.single(), None);
     }
 
     #[test]

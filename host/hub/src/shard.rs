@@ -186,6 +186,11 @@ impl<C> Shard<C> {
         self.jobs = jobs;
     }
 
+    /// Gives back memory that only bursts need. Called every second or so.
+    pub fn rest(&mut self) {
+        self.sockets.iter_mut().for_each(|(_, socket)| socket.outbox.rest());
+    }
+
     /// Gives up subscriptions that the adapter did not confirm in time.
     pub fn expire(&mut self, now_ms: u64) -> Vec<Late> {
         let mut given_up = Vec::new();
@@ -270,12 +275,17 @@ impl<C> Shard<C> {
         let Some(subscribers) = self.channels.get(&event.topic) else {
             return;
         };
+        let frame = match subscribers.len() {
+            few if few < COPIED_FOR => event.frame.clone(),
+            // The cores would fight over one count of references, twice for every subscriber.
+            _ => Bytes::copy_from_slice(&event.frame),
+        };
         for slot in subscribers {
             let socket = &mut self.sockets[*slot];
             if event.except == Some(socket.id) {
                 continue;
             }
-            let cut = socket.push(*slot, event.frame.clone(), &self.limits, &mut self.dirty);
+            let cut = socket.push(*slot, frame.clone(), &self.limits, &mut self.dirty);
             self.deliveries += u64::from(!cut);
             self.cut += u64::from(cut);
         }
@@ -342,3 +352,6 @@ impl<C> Shard<C> {
 
 /// How long a subscription waits for the adapter to follow its channel before it is refused.
 const FOLLOW_WAIT_MS: u64 = 5_000;
+
+/// Subscribers on one shard from which on their frame is worth a copy of the shard's own.
+const COPIED_FOR: usize = 8;

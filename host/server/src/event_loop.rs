@@ -173,6 +173,7 @@ impl EventLoop {
         loop {
             interval.tick().await;
             let now = Instant::now();
+            self.shard.borrow_mut().rest();
             let slots: Vec<usize> = self.shard.borrow().slots().collect();
             for slot in slots {
                 let connection = Rc::clone(self.shard.borrow().owner(slot));

@@ -31,9 +31,16 @@ impl Socket {
     pub(crate) fn write(&self, outbox: &mut Outbox) -> (Written, usize) {
         let mut total = 0;
         while !outbox.is_empty() {
-            let mut slices = [IoSlice::new(&[]); GATHERED];
-            let filled = outbox.fill(&mut slices);
-            match self.stream.try_write_vectored(&slices[..filled]) {
+            let sent = match outbox.single() {
+                // The kernel takes longer over a list of one.
+                Some(frame) => self.stream.try_write(frame),
+                None => {
+                    let mut slices = [IoSlice::new(&[]); GATHERED];
+                    let filled = outbox.fill(&mut slices);
+                    self.stream.try_write_vectored(&slices[..filled])
+                }
+            };
+            match sent {
                 Ok(written) => {
                     outbox.advance(written);
                     total += written;
