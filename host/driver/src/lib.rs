@@ -45,6 +45,8 @@ pub struct Driver {
 
 struct Core {
     cluster: Cluster,
+    /// When the round began in which this is worked on: reading the clock costs as much as many an event.
+    now: Micros,
     /// Goes back and forth with the queue: no allocation in the long run.
     items: VecDeque<Item>,
     /// Empty between two events.
@@ -73,6 +75,7 @@ impl Driver {
     pub fn new(setup: &Setup, first: Arc<Bus>, clock: impl Fn() -> Micros + Send + Sync + 'static) -> Arc<Self> {
         let mut core = Core {
             cluster: Cluster::new(setup),
+            now: clock(),
             items: VecDeque::new(),
             effects: Vec::new(),
             down: BTreeMap::from([(FIRST, NOT_STARTED.to_owned())]),
@@ -81,8 +84,7 @@ impl Driver {
             name: setup.name.clone(),
             neighbours: Vec::new(),
         };
-        let now = clock();
-        let (cluster, effects) = (&mut core.cluster, &mut core.effects);
+        let (now, cluster, effects) = (core.now, &mut core.cluster, &mut core.effects);
         cluster.handle(Event::Attach(FIRST, first.adapter.reach()), now, effects);
         // Hubs hear each other's commands as long as they live.
         cluster.handle(Event::Occupied(&Topic::new(COMMANDS), 0), now, effects);
@@ -161,6 +163,7 @@ impl Driver {
 
     fn work(&self, core: &mut Core, hub: &dyn Listener) {
         for _ in 0..ROUNDS {
+            core.now = (self.clock)();
             let mut idle = true;
             let mut items = std::mem::take(&mut core.items);
             std::mem::swap(&mut *self.queue.lock(), &mut items);
@@ -169,7 +172,7 @@ impl Driver {
                 self.tell(core, item, hub);
             }
             core.items = items;
-            if core.cluster.wake() <= (self.clock)() {
+            if core.cluster.wake() <= core.now {
                 idle = false;
                 self.handle(core, Event::Wake, hub);
             }
@@ -186,7 +189,7 @@ impl Driver {
 
     fn handle(&self, core: &mut Core, event: Event<'_>, hub: &dyn Listener) {
         let mut effects = std::mem::take(&mut core.effects);
-        core.cluster.handle(event, (self.clock)(), &mut effects);
+        core.cluster.handle(event, core.now, &mut effects);
         for effect in effects.drain(..) {
             self.carry_out(core, effect, hub);
         }

@@ -93,7 +93,6 @@ pub enum PublishError {
 pub struct Receipt {
     hub: Arc<Hub>,
     first: u64,
-    count: usize,
     answer: oneshot::Receiver<Settled>,
 }
 
@@ -139,7 +138,7 @@ impl Hub {
             let kept = event.kept;
             if let Err(error) = self.cluster.submit(News::Publish(event, Some(ticket))) {
                 let outcome = Err(PublishError::Unavailable(error.to_string()));
-                self.tickets.settle(&[ticket], &outcome);
+                self.tickets.settle(ticket, &outcome);
             } else if kept {
                 // Instances that do not follow the channel now may have subscribers of it later.
                 self.command(Command::Keep {
@@ -152,7 +151,6 @@ impl Hub {
         Ok(Receipt {
             hub: Arc::clone(self),
             first,
-            count,
             answer,
         })
     }
@@ -302,7 +300,10 @@ impl Receipt {
 
 impl Drop for Receipt {
     fn drop(&mut self) {
-        self.hub.tickets.forget(self.first, self.count);
+        // Else it is forgotten already.
+        if !self.answer.is_terminated() {
+            self.hub.tickets.forget(self.first);
+        }
     }
 }
 

@@ -3,8 +3,7 @@
 //! A ticket is one envelope; a publish may have several (one per channel) and is answered when all are settled. The
 //! number of open tickets is bounded by the HTTP requests in flight and their time limit.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
@@ -19,12 +18,15 @@ pub(crate) type Settled = Result<(), PublishError>;
 #[derive(Default)]
 pub(crate) struct Tickets {
     next: AtomicU64,
-    open: Mutex<HashMap<u64, Arc<Mutex<Waiter>>>>,
+    /// By the first ticket of each publish.
+    open: Mutex<BTreeMap<u64, Waiter>>,
 }
 
 struct Waiter {
+    /// Tickets that are not settled, of those that it has.
     left: usize,
-    answer: Option<oneshot::Sender<Settled>>,
+    count: usize,
+    answer: oneshot::Sender<Settled>,
 }
 
 impl Tickets {
@@ -32,47 +34,43 @@ impl Tickets {
     pub(crate) fn open(&self, count: usize) -> (u64, oneshot::Receiver<Settled>) {
         let first = self.next.fetch_add(count as u64, Ordering::Relaxed);
         let (answer, receiver) = oneshot::channel();
-        let waiter = Arc::new(Mutex::new(Waiter {
-            left: count,
-            answer: Some(answer),
-        }));
-        let mut open = self.open.lock();
-        for ticket in first..first + count as u64 {
-            open.insert(ticket, Arc::clone(&waiter));
+        if count == 0 {
+            // Nothing to wait for, and the receiver is right here.
+            let _ = answer.send(Ok(()));
+        } else {
+            let left = count;
+            self.open.lock().insert(first, Waiter { left, count, answer });
         }
         (first, receiver)
     }
 
-    /// Settles tickets; the first failure answers its publisher at once. Unknown numbers are ignored: the publisher has
-    /// given up, or a plugin named what it was never given.
-    pub(crate) fn settle(&self, tickets: &[u64], outcome: &Settled) {
-        for ticket in tickets {
-            let Some(waiter) = self.open.lock().remove(ticket) else {
-                continue;
-            };
-            let mut waiter = waiter.lock();
-            waiter.left -= 1;
-            if waiter.left > 0 && outcome.is_ok() {
-                continue;
-            }
-            if let Some(answer) = waiter.answer.take() {
-                // An error means that the publisher is gone, and nobody needs the answer.
-                let _ = answer.send(outcome.clone());
-            }
+    /// Settles a ticket, which happens once; the first failure answers its publisher at once. Unknown numbers are ignored: the
+    /// publisher has given up, or has its answer.
+    pub(crate) fn settle(&self, ticket: u64, outcome: &Settled) {
+        let mut open = self.open.lock();
+        let Some((&first, waiter)) = open.range_mut(..=ticket).next_back() else {
+            return;
+        };
+        if ticket - first >= waiter.count as u64 {
+            return;
+        }
+        waiter.left -= 1;
+        if waiter.left == 0 || outcome.is_err() {
+            let waiter = open.remove(&first);
+            drop(open);
+            // An error means that the publisher is gone, and nobody needs the answer.
+            let _ = waiter.map(|waiter| waiter.answer.send(outcome.clone()));
         }
     }
 
-    /// Forgets tickets whose publisher gave up.
-    pub(crate) fn forget(&self, first: u64, count: usize) {
-        let mut open = self.open.lock();
-        for ticket in first..first + count as u64 {
-            open.remove(&ticket);
-        }
+    /// Forgets a publish whose publisher gave up.
+    pub(crate) fn forget(&self, first: u64) {
+        self.open.lock().remove(&first);
     }
 
     /// How many are open.
     pub(crate) fn len(&self) -> usize {
-        self.open.lock().len()
+        self.open.lock().values().map(|waiter| waiter.left).sum()
     }
 }
 
@@ -84,9 +82,19 @@ mod tests {
     fn answers_when_all_are_settled() {
         let tickets = Tickets::default();
         let (first, mut answer) = tickets.open(2);
-        tickets.settle(&[first, 99], &Ok(()));
+        tickets.settle(first, &Ok(()));
+        tickets.settle(99, &Ok(()));
+        assert_eq!(tickets.len(), 1);
         assert!(answer.try_recv().is_err());
-        tickets.settle(&[first + 1], &Ok(()));
+        tickets.settle(first + 1, &Ok(()));
+        assert_eq!(answer.try_recv().expect("settled"), Ok(()));
+        assert_eq!(tickets.len(), 0);
+    }
+
+    #[test]
+    fn nothing_is_published_at_once() {
+        let tickets = Tickets::default();
+        let (_, mut answer) = tickets.open(0);
         assert_eq!(answer.try_recv().expect("settled"), Ok(()));
         assert_eq!(tickets.len(), 0);
     }
@@ -96,9 +104,25 @@ mod tests {
         let tickets = Tickets::default();
         let (first, mut answer) = tickets.open(2);
         let error = PublishError::Overloaded;
-        tickets.settle(&[first + 1], &Err(error.clone()));
+        tickets.settle(first + 1, &Err(error.clone()));
         assert_eq!(answer.try_recv().expect("settled"), Err(error));
-        tickets.forget(first, 2);
+        assert_eq!(tickets.len(), 0);
+        // Too late for an answer.
+        tickets.settle(first, &Ok(()));
+    }
+
+    #[test]
+    fn those_who_give_up_are_forgotten_and_nobody_else() {
+        let tickets = Tickets::default();
+        let (before, _kept) = tickets.open(1);
+        let (first, _given_up) = tickets.open(3);
+        let (behind, mut answer) = tickets.open(1);
+        tickets.forget(first);
+        tickets.settle(first + 1, &Ok(()));
+        assert_eq!(tickets.len(), 2);
+        tickets.settle(behind, &Ok(()));
+        assert_eq!(answer.try_recv().expect("settled"), Ok(()));
+        tickets.settle(before, &Ok(()));
         assert_eq!(tickets.len(), 0);
     }
 }

@@ -16,7 +16,7 @@ use crate::topic::Topic;
 impl Listener for Hub {
     fn hear(&self, told: Told<'_>) {
         match told {
-            Told::Answered(ticket, outcome) => self.tickets.settle(&[ticket], &outcome),
+            Told::Answered(ticket, outcome) => self.tickets.settle(ticket, &outcome),
             Told::Event(delivery) => self.deliver(delivery),
             Told::Command(command) => self.obey(command),
             Told::Followed(topic, number, members) => self.followed(topic, number, &members),
