@@ -63,9 +63,9 @@ enum Task {
         #[arg(last = true)]
         args: Vec<String>,
     },
-    /// Build, then measure what the server costs beside a bare loop.
+    /// Build, then measure what the server costs beside a bare loop; figures and a picture go to target/bench/.
     Bench {
-        /// `doors`, `plugins`, `fanout`, `idle`, `hop` or `disturbance` with their options; all of them if nothing is given.
+        /// `table`, `fairness`, `curves`, `doors`, `plugins` or `disturbance` with their options; all of them if nothing is given.
         #[arg(last = true)]
         args: Vec<String>,
     },

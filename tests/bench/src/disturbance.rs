@@ -14,10 +14,10 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
+use crate::client::{ask, masked, open, until};
 use crate::process::{Server, root};
 use crate::publisher::{Publisher, event, signed};
-use crate::raw_broker::Brokers;
-use crate::subscribers::{ask, masked, open, until};
+use crate::raw_broker::{Brokers, Kind};
 
 /// How long each row is measured.
 const SPAN: Duration = Duration::from_secs(6);
@@ -47,7 +47,7 @@ pub(crate) fn run() -> Result<()> {
         "{:<44} {:^26} {:^26}",
         "they are refused because the plugin", "ping", "delivery"
     );
-    let brokers = runtime.block_on(Brokers::start("redis"));
+    let brokers = runtime.block_on(Brokers::start(Kind::Redis));
     for (name, pause_after, asked) in ROWS {
         let plugins = folder(pause_after)?;
         let noticed = runtime.block_on(measure(&brokers, &plugins, asked));
@@ -75,15 +75,15 @@ async fn measure(brokers: &Brokers, plugins: &Path, asked: &'static str) -> Resu
     // Before the others: while an auth plugin is paused nobody comes in.
     let mut probes = Vec::new();
     for _ in 0..CONNECTIONS {
-        let mut stream = open(server.address).await?;
+        let mut stream = open(server.entry.address).await?;
         ask(&mut stream, "room").await?;
         until(&mut stream, "subscription_succeeded").await?;
         probes.push(stream);
     }
-    let mut publisher = Publisher::connect(elsewhere.address).await?;
+    let mut publisher = Publisher::new(TcpStream::connect(elsewhere.entry.address).await?);
     let request = signed("events", &event("room", HEARD))?;
     let end = Instant::now() + SPAN;
-    let mut attacks = attack(server.address, asked, end).await?;
+    let mut attacks = attack(server.entry.address, asked, end).await?;
     let mut noticed = Noticed::default();
     while Instant::now() < end {
         for probe in &mut probes {

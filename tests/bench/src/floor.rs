@@ -1,38 +1,102 @@
-//! The floor: the least that any server must do for a fan-out.
+//! The floor: the least that any server must do for the work of a row.
 //!
-//! As many event loops as the host has, sockets dealt to them in turn with the host's socket options. The first
-//! connection is the control: each byte on it makes every loop write one frame to each of its sockets, one write each.
+//! As many event loops as the host has, sockets dealt to them in turn with the host's socket options. It reads what comes, knows
+//! where a message ends, and writes the same bytes to as many sockets. Writes are gathered as the host gathers them: a loop
+//! writes to a socket once for all events that it finds, so with one publish in flight that is one write each. There is no
+//! signature, no JSON, no hub, and no connection that lags, leaves or is refused.
+//!
+//! The bench says on each socket first what it is for ([`Hello`]), and is answered by one byte when that is known.
 
-use std::cell::RefCell;
+mod event_loop;
+mod hello;
+pub(crate) mod message;
+
 use std::net::{Ipv4Addr, TcpListener};
-use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use anyhow::Result;
+use clap::Args;
 use jackfield_protocol::websocket;
-use tokio::net::TcpStream;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc};
+
+pub(crate) use hello::{GREETING, Hello, Role};
+
+/// What the floor is told of the work when it is started.
+#[derive(Args, Clone)]
+pub(crate) struct FloorArgs {
+    /// Where to listen.
+    #[arg(long)]
+    pub(crate) port: u16,
+    /// How many channels there are.
+    #[arg(long)]
+    pub(crate) channels: usize,
+    /// Channels of each publish.
+    #[arg(long)]
+    pub(crate) batch: usize,
+    /// The text of each frame that is written.
+    #[arg(long)]
+    pub(crate) text: String,
+    /// What a publisher is answered.
+    #[arg(long)]
+    pub(crate) answer: String,
+}
+
+/// What the loops have in common.
+struct Shared {
+    channels: usize,
+    batch: usize,
+    frame: Vec<u8>,
+    answer: Vec<u8>,
+    /// One for each loop.
+    inboxes: Vec<Inbox>,
+}
+
+/// What the sockets of a loop are to be written. Bounded by what the bench has in flight.
+struct Inbox {
+    /// The channels that the loop has subscribers of.
+    occupied: Vec<AtomicBool>,
+    events: Mutex<Vec<Event>>,
+    wake: Notify,
+}
+
+#[derive(Clone, Copy)]
+struct Event {
+    channel: usize,
+    /// The socket that sent it; no socket has the number zero.
+    except: u64,
+}
+
+impl Inbox {
+    /// Without subscribers.
+    fn new(channels: usize) -> Self {
+        Self {
+            occupied: (0..channels).map(|_| AtomicBool::new(false)).collect(),
+            events: Mutex::default(),
+            wake: Notify::new(),
+        }
+    }
+}
 
 /// Listens until it is killed.
-pub(crate) fn run(port: u16, bytes: usize) -> Result<()> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
-    let frame: Arc<[u8]> = websocket::text_frame(&vec![b'x'; bytes]).as_ref().into();
-    // The connection with which the bench finds out that the floor listens.
-    drop(listener.accept()?);
-    let (control, _) = listener.accept()?;
-    control.set_nonblocking(true)?;
-    control.set_nodelay(true)?;
+pub(crate) fn run(args: FloorArgs) -> Result<()> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, args.port))?;
     let loops = thread::available_parallelism()?.get();
-    let (go, rounds) = watch::channel(0_u64);
+    let shared = Arc::new(Shared {
+        channels: args.channels,
+        batch: args.batch,
+        frame: websocket::text_frame(args.text.as_bytes()).to_vec(),
+        answer: args.answer.into_bytes(),
+        inboxes: (0..loops).map(|_| Inbox::new(args.channels)).collect(),
+    });
     let mut senders = Vec::new();
-    for _ in 0..loops {
-        let (sender, accepted) = mpsc::channel(256);
+    for index in 0..loops {
+        let (sender, accepted) = mpsc::channel(ACCEPTED);
         senders.push(sender);
-        let (frame, rounds) = (Arc::clone(&frame), rounds.clone());
-        thread::spawn(move || event_loop(accepted, rounds, &frame));
+        let shared = Arc::clone(&shared);
+        thread::spawn(move || event_loop::run(index, shared, accepted));
     }
-    thread::spawn(move || follow(control, &go));
     for next in (0..loops).cycle() {
         let (stream, _) = listener.accept()?;
         stream.set_nonblocking(true)?;
@@ -42,48 +106,22 @@ pub(crate) fn run(port: u16, bytes: usize) -> Result<()> {
     Ok(())
 }
 
-/// Counts the bytes on the control connection into the loops' rounds.
-fn follow(control: std::net::TcpStream, go: &watch::Sender<u64>) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let control = TcpStream::from_std(control)?;
-        let mut bytes = [0; 4_096];
-        loop {
-            control.readable().await?;
-            match control.try_read(&mut bytes) {
-                Ok(0) => return Ok(()),
-                Ok(read) => go.send_modify(|rounds| *rounds += read as u64),
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error.into()),
+impl Shared {
+    /// Hands events to every loop that has subscribers of their channels.
+    fn publish(&self, events: &[Event]) {
+        for inbox in &self.inboxes {
+            let heard = |event: &&Event| inbox.occupied[event.channel].load(Ordering::Relaxed);
+            let mut waiting = inbox.events.lock().expect("nothing panics while it is held");
+            let before = waiting.len();
+            waiting.extend(events.iter().filter(heard));
+            let woken = waiting.len() > before;
+            drop(waiting);
+            if woken {
+                inbox.wake.notify_one();
             }
         }
-    })
+    }
 }
 
-fn event_loop(
-    mut accepted: mpsc::Receiver<std::net::TcpStream>,
-    mut rounds: watch::Receiver<u64>,
-    frame: &[u8],
-) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let sockets: Rc<RefCell<Vec<TcpStream>>> = Rc::default();
-    runtime.block_on(async {
-        let mut done = 0;
-        loop {
-            tokio::select! {
-                Some(stream) = accepted.recv() => sockets.borrow_mut().push(TcpStream::from_std(stream)?),
-                changed = rounds.changed() => {
-                    changed?;
-                    let round = *rounds.borrow_and_update();
-                    for _ in done..round {
-                        for socket in sockets.borrow().iter() {
-                            // The bench reads as fast as it can; a full buffer would show as missing bytes.
-                            let _ = socket.try_write(frame);
-                        }
-                    }
-                    done = round;
-                }
-            }
-        }
-    })
-}
+/// Connections on their way to a loop: the bench opens them one after the other.
+const ACCEPTED: usize = 256;

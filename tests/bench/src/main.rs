@@ -1,23 +1,32 @@
 //! What Jackfield costs, each figure beside a baseline of the same run.
 //!
-//! `doors` times one call through each door, `plugins` what comes before a call, `disturbance` what others notice of a plugin
-//! that loops for ever. `fanout` and `idle` start the real server and the *floor*, a bare loop
-//! that writes the same bytes to as many sockets without protocol, plugins or hub, and compare CPU time and memory as the
-//! kernel accounts for them. `floor` is that loop; the others start it. `hop` starts brokers and instances, and compares the way from one
-//! instance to another with the broker's own.
+//! `table` starts the real server and the *floor*, a bare loop that writes the same bytes to as many sockets without protocol,
+//! plugins or hub, and compares CPU time, delays and memory as the kernel accounts for them; it also starts brokers and instances,
+//! and compares the way from one instance to another with the client library's and the broker's own. `fairness` is what a quiet
+//! channel notices of a flooded one, `curves` how cost grows. `doors` times one call through each door, `plugins` what comes before a call, `disturbance` what
+//! others notice of a plugin that loops for ever. `floor` and `bare` are what the others start to compare with.
 
+mod bare;
+mod client;
+mod cost;
+mod curves;
 mod disturbance;
 mod doors;
-mod fanout;
+mod entry;
+mod fairness;
+mod figure;
 mod floor;
 mod harness;
-mod hop;
-mod idle;
+mod picture;
 mod plugins;
 mod process;
 mod publisher;
 mod raw_broker;
+mod report;
+mod rows;
 mod subscribers;
+mod table;
+mod times;
 
 use clap::{Parser, Subcommand};
 
@@ -31,6 +40,12 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum What {
+    /// What the server costs, row by row, beside the floor.
+    Table(table::TableArgs),
+    /// What a quiet channel notices of a flooded one.
+    Fairness(fairness::FairnessArgs),
+    /// How cost grows with connections, channels, subscribers, publishers and instances.
+    Curves(curves::CurvesArgs),
     /// One call through each door.
     Doors {
         /// Only the rows that have this in their name.
@@ -39,40 +54,33 @@ enum What {
     },
     /// Loading a plugin, and the memory of an instance.
     Plugins,
-    /// CPU seconds per million deliveries, one channel.
-    Fanout(fanout::FanoutArgs),
-    /// Memory per idle subscribed connection.
-    Idle(idle::IdleArgs),
-    /// What the way to another instance adds to the broker's own.
-    Hop(hop::HopArgs),
     /// What others notice while a plugin loops for ever.
     Disturbance,
-    /// The floor itself: connections in, a byte on one of them is answered on all others.
+    /// The floor itself.
     #[command(hide = true)]
-    Floor {
-        /// Where to listen.
-        port: u16,
-        /// Bytes of a frame.
-        bytes: usize,
-    },
+    Floor(floor::FloorArgs),
+    /// The floor of the way over a broker.
+    #[command(hide = true)]
+    Bare(bare::BareArgs),
 }
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().what {
+        Some(What::Table(args)) => table::run(&args),
+        Some(What::Fairness(args)) => fairness::run(&args),
+        Some(What::Curves(args)) => curves::run(&args),
         Some(What::Doors { only }) => doors::run(&only),
         Some(What::Plugins) => plugins::run(),
-        Some(What::Fanout(args)) => fanout::run(&args),
-        Some(What::Idle(args)) => idle::run(&args),
-        Some(What::Hop(args)) => hop::run(&args),
         Some(What::Disturbance) => disturbance::run(),
-        Some(What::Floor { port, bytes }) => floor::run(port, bytes),
+        Some(What::Floor(args)) => floor::run(args),
+        Some(What::Bare(args)) => bare::run(&args),
         None => {
             doors::run("")?;
             plugins::run()?;
             disturbance::run()?;
-            hop::run(&hop::HopArgs::parse_from([""]))?;
-            fanout::run(&fanout::FanoutArgs::parse_from([""]))?;
-            idle::run(&idle::IdleArgs::parse_from([""]))
+            table::run(&table::TableArgs::default())?;
+            fairness::run(&fairness::FairnessArgs::parse_from([""]))?;
+            curves::run(&curves::CurvesArgs::default())
         }
     }
 }

@@ -7,13 +7,17 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, setrlimit};
+use rustix::thread::{CpuSet, sched_setaffinity};
 
+use crate::entry::{Entry, Side};
+use crate::floor::FloorArgs;
 use crate::harness::folder::free_port;
 
 /// A child process that listens.
 pub(crate) struct Server {
     child: Child,
-    pub(crate) address: SocketAddr,
+    pub(crate) entry: Entry,
     /// Where the host's metrics are.
     pub(crate) metrics: SocketAddr,
 }
@@ -40,28 +44,33 @@ impl Server {
             .env("METRICS_PORT", metrics.to_string())
             .env("RUST_LOG", "off")
             .envs(broker);
-        let server = Self::start(command, port, metrics);
+        let server = Self::start(command, Side::Host, [port, metrics]);
         fs::remove_file(config)?;
         server
     }
 
-    /// The floor.
-    pub(crate) fn floor(bytes: usize) -> Result<Self> {
+    /// The floor, told of the work by `args`. Their port is not looked at.
+    pub(crate) fn floor(args: &FloorArgs) -> Result<Self> {
         let port = free_port();
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["floor", &port.to_string(), &bytes.to_string()]);
-        Self::start(command, port, 0)
+        command.arg("floor").args(["--port", &port.to_string()]);
+        command.args(["--channels", &args.channels.to_string()]);
+        command.args(["--batch", &args.batch.to_string()]);
+        command.args(["--text", &args.text, "--answer", &args.answer]);
+        Self::start(command, Side::Floor, [port, 0])
     }
 
-    /// CPU time used so far, user and system.
-    pub(crate) fn cpu(&self) -> Result<Duration> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        // Behind the name, which stands in brackets and may hold blanks: fields 14 and 15 of proc(5).
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks: u64 = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
-        Ok(Duration::from_secs_f64(
-            ticks as f64 / rustix::param::clock_ticks_per_second() as f64,
-        ))
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Puts every thread of it onto one core.
+    pub(crate) fn pin(&self, cpus: &CpuSet) -> Result<()> {
+        for task in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let thread = task?.file_name().to_string_lossy().parse()?;
+            sched_setaffinity(Pid::from_raw(thread), cpus)?;
+        }
+        Ok(())
     }
 
     /// Resident memory in bytes.
@@ -75,20 +84,21 @@ impl Server {
         Ok(pages * rustix::param::page_size() as u64)
     }
 
-    fn start(mut command: Command, port: u16, metrics: u16) -> Result<Self> {
+    fn start(mut command: Command, side: Side, [port, metrics]: [u16; 2]) -> Result<Self> {
         let child = command
             .stdout(Stdio::null())
             .spawn()
             .with_context(|| format!("{command:?}"))?;
+        let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port);
         let server = Self {
             child,
-            address: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port),
+            entry: Entry { side, address },
             metrics: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), metrics),
         };
         let until = Instant::now() + Duration::from_secs(10);
-        while TcpStream::connect(server.address).is_err() {
+        while TcpStream::connect(address).is_err() {
             if Instant::now() > until {
-                bail!("{command:?} does not listen on {}", server.address);
+                bail!("{command:?} does not listen on {address}");
             }
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -104,9 +114,33 @@ impl Drop for Server {
     }
 }
 
+/// CPU time that a process has used so far, user and system.
+pub(crate) fn cpu(pid: u32) -> Result<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // Behind the name, which stands in brackets and may hold blanks: fields 14 and 15 of proc(5).
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks: u64 = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
+    Ok(Duration::from_secs_f64(
+        ticks as f64 / rustix::param::clock_ticks_per_second() as f64,
+    ))
+}
+
+/// Lets this process, and those that it starts, have as many descriptors as they may. Says how many that are.
+pub(crate) fn descriptors() -> Result<u64> {
+    let limit = getrlimit(Resource::Nofile);
+    let most = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    setrlimit(Resource::Nofile, most)?;
+    Ok(limit.maximum.unwrap_or(u64::MAX))
+}
+
 /// The app that the bench signs for.
 pub(crate) const SECRET: &str = "bench-secret";
-const APP: &str = "[[apps]]\nid = \"1001\"\nkey = \"app-key\"\nsecret = \"bench-secret\"\n";
+/// As a production one is, but that clients may send events, faster than any does.
+const APP: &str = "[[apps]]\nid = \"1001\"\nkey = \"app-key\"\nsecret = \"bench-secret\"\nenable_client_messages = true\n\
+    max_client_events_per_second = 1000000\n";
 
 /// The repository.
 pub(crate) fn root() -> Result<PathBuf> {

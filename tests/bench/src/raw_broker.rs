@@ -6,8 +6,16 @@ use anyhow::Result;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
+use crate::client::until;
 use crate::harness::brokers::{Broker, RedisCluster};
-use crate::subscribers::until;
+
+/// A kind of broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Redis,
+    Cluster,
+    Nats,
+}
 
 /// Running brokers of one kind.
 pub(crate) enum Brokers {
@@ -27,11 +35,11 @@ pub(crate) struct RawBroker {
 
 impl Brokers {
     /// Starts them.
-    pub(crate) async fn start(kind: &str) -> Self {
+    pub(crate) async fn start(kind: Kind) -> Self {
         match kind {
-            "redis" => Self::Redis(Broker::redis().await),
-            "nats" => Self::Nats(Broker::nats().await),
-            _ => Self::Cluster(RedisCluster::start().await),
+            Kind::Redis => Self::Redis(Broker::redis().await),
+            Kind::Cluster => Self::Cluster(RedisCluster::start().await),
+            Kind::Nats => Self::Nats(Broker::nats().await),
         }
     }
 
@@ -43,12 +51,19 @@ impl Brokers {
             Self::Nats(broker) => ("NATS_URL", broker.url()),
         }
     }
+
+    /// One server, for a client that knows of no other.
+    pub(crate) fn server(&self) -> String {
+        match self {
+            Self::Redis(broker) | Self::Nats(broker) => broker.url(),
+            Self::Cluster(cluster) => cluster.nodes[0].url(),
+        }
+    }
 }
 
 impl RawBroker {
     /// Connects twice, at a cluster to the server that has the channel.
     pub(crate) async fn connect(brokers: &Brokers) -> Result<Self> {
-        // As long as an envelope with an event of 100 bytes.
         let payload = format!("{}{END}", "x".repeat(PAYLOAD - END.len()));
         let (port, subscribe, subscribed, message, answer) = match brokers {
             Brokers::Redis(broker) => (
@@ -106,6 +121,7 @@ impl RawBroker {
 }
 
 const CHANNEL: &str = "bench";
-const PAYLOAD: usize = 250;
+/// As long as an envelope with an event of 100 bytes.
+pub(crate) const PAYLOAD: usize = 250;
 /// How it ends: nothing else that a broker says looks like it.
 const END: &str = "<end>";

@@ -1,143 +1,172 @@
 //! The receiving side: many raw sockets on one thread, counting and checking what arrives.
+//!
+//! What arrives belongs to *rounds*: a round is what one request publishes, and is done when everybody who hears any of it has
+//! it. Frames say nothing of their round, but each subscriber's come in order.
 
-use std::cell::Cell;
-use std::net::SocketAddr;
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use anyhow::{Result, bail};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use anyhow::{Context as _, Result, ensure};
+use tokio::io::{AsyncRead as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
-/// What all sockets have received since the last reset.
-#[derive(Default)]
+/// What all subscribers have received.
 pub(crate) struct Received {
-    bytes: Cell<u64>,
-    wanted: Cell<u64>,
+    /// Frames of one round.
+    per_round: usize,
+    /// How many have come of the rounds under way, by the round's number modulo the length.
+    frames: RefCell<[usize; ROUNDS]>,
+    done: Cell<usize>,
     wrong: Cell<u64>,
+    gone: Cell<u64>,
+    /// Rounds that somebody waits for.
+    wanted: Cell<usize>,
     reached: Notify,
+    /// One buffer for all sockets, each of which is read in one go.
+    scratch: RefCell<Box<[u8]>>,
 }
 
 impl Received {
-    /// Waits until `bytes` more have arrived, and fails if any of them were not the expected ones.
-    pub(crate) async fn more(&self, bytes: u64) -> Result<()> {
-        while self.bytes.get() < bytes {
-            self.wanted.set(bytes);
-            self.reached.notified().await;
-        }
-        self.bytes.set(self.bytes.get() - bytes);
-        if self.wrong.get() > 0 {
-            bail!("{} frames did not hold what was published", self.wrong.get());
+    /// Rounds that consist of so many frames each.
+    pub(crate) fn new(per_round: usize) -> Rc<Self> {
+        Rc::new(Self {
+            per_round,
+            frames: RefCell::new([0; ROUNDS]),
+            done: Cell::new(0),
+            wrong: Cell::new(0),
+            gone: Cell::new(0),
+            wanted: Cell::new(0),
+            reached: Notify::new(),
+            scratch: RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice()),
+        })
+    }
+
+    /// Waits until so many rounds are done.
+    ///
+    /// # Errors
+    /// If a frame was not the expected one, if a subscriber was cut, or if nothing comes any more.
+    pub(crate) async fn until(&self, rounds: usize) -> Result<()> {
+        self.wanted.set(rounds);
+        while self.done.get() < rounds {
+            let reached = timeout(PATIENCE, self.reached.notified()).await;
+            ensure!(
+                self.wrong.get() == 0,
+                "{} frames did not hold what was published",
+                self.wrong.get()
+            );
+            ensure!(self.gone.get() == 0, "{} subscribers were cut", self.gone.get());
+            reached.with_context(|| format!("{} rounds are done, and no more come", self.done.get()))?;
         }
         Ok(())
     }
 
-    fn add(&self, bytes: u64) {
-        self.bytes.set(self.bytes.get() + bytes);
-        if self.bytes.get() >= self.wanted.get() {
+    /// Subscribers that the server has closed.
+    pub(crate) fn gone(&self) -> u64 {
+        self.gone.get()
+    }
+
+    /// Reads the socket from now on. What comes must be the expected frames; `round` says to which round the nth belongs.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "readers live as long as the bench's LocalSet of one run"
+    )]
+    pub(crate) fn listen(
+        self: &Rc<Self>,
+        stream: TcpStream,
+        expected: Expected,
+        round: impl Fn(usize) -> usize + 'static,
+    ) {
+        let received = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            let mut reader = Reader {
+                stream,
+                expected,
+                at: 0,
+                frames: 0,
+            };
+            while poll_fn(|context| reader.read(&received, &round, context)).await {}
+            received.gone.set(received.gone.get() + 1);
+            received.reached.notify_one();
+        });
+    }
+
+    fn count(&self, round: usize) {
+        let mut frames = self.frames.borrow_mut();
+        frames[round % ROUNDS] += 1;
+        let mut done = self.done.get();
+        while frames[done % ROUNDS] == self.per_round {
+            frames[done % ROUNDS] = 0;
+            done += 1;
+        }
+        if self.done.replace(done) < done && done >= self.wanted.get() {
             self.reached.notify_one();
         }
     }
 }
 
-/// Opens a plain connection that counts.
-pub(crate) async fn listen_plain(address: SocketAddr, received: Rc<Received>) -> Result<()> {
-    let stream = TcpStream::connect(address).await?;
-    count(stream, received, Vec::new());
-    Ok(())
+/// The frames that a subscriber is to hear, again and again, all of the same length.
+pub(crate) struct Expected {
+    pub(crate) pattern: Rc<[u8]>,
+    /// Bytes of each.
+    pub(crate) frame: usize,
 }
 
-/// Opens a WebSocket, subscribes to `channel`, and counts from then on. `frame` is what every event must look like.
-pub(crate) async fn subscribe(
-    address: SocketAddr,
-    channel: &str,
-    received: Rc<Received>,
-    frame: Vec<u8>,
-) -> Result<()> {
-    let mut stream = open(address).await?;
-    ask(&mut stream, channel).await?;
-    until(&mut stream, SUCCEEDED).await?;
-    count(stream, received, frame);
-    Ok(())
-}
-
-/// Opens a WebSocket. What the server says first is not read.
-pub(crate) async fn open(address: SocketAddr) -> Result<TcpStream> {
-    let mut stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    let request = format!(
-        "GET /app/app-key?protocol=7&client=bench&version=1 HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\n\
-         Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-    );
-    stream.write_all(request.as_bytes()).await?;
-    Ok(stream)
-}
-
-/// Asks for a channel.
-pub(crate) async fn ask(stream: &mut TcpStream, channel: &str) -> Result<()> {
-    let message = format!(r#"{{"event":"pusher:subscribe","data":{{"channel":"{channel}"}}}}"#);
-    Ok(stream.write_all(&masked(message.as_bytes())).await?)
-}
-
-/// Reads until `wanted` has come.
-pub(crate) async fn until(stream: &mut TcpStream, wanted: &str) -> Result<()> {
-    let mut heard = Vec::new();
-    while !heard.windows(wanted.len()).any(|window| window == wanted.as_bytes()) {
-        let mut bytes = [0; 1_024];
-        let read = stream.read(&mut bytes).await?;
-        if read == 0 {
-            bail!("the server closed the connection: {}", String::from_utf8_lossy(&heard));
+impl From<&[u8]> for Expected {
+    /// Always the same one.
+    fn from(frame: &[u8]) -> Self {
+        Self {
+            pattern: frame.into(),
+            frame: frame.len(),
         }
-        heard.extend_from_slice(&bytes[..read]);
     }
-    Ok(())
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "readers live as long as the bench's one LocalSet"
-)]
-fn count(stream: TcpStream, received: Rc<Received>, frame: Vec<u8>) {
-    tokio::task::spawn_local(async move {
-        let mut buffer = vec![0; 16 << 10];
-        let mut at = 0;
-        loop {
-            if stream.readable().await.is_err() {
-                return;
+/// One subscriber.
+struct Reader {
+    stream: TcpStream,
+    expected: Expected,
+    /// Bytes of the pattern that have come.
+    at: usize,
+    /// Frames that have come.
+    frames: usize,
+}
+
+impl Reader {
+    /// Reads once, without asking the kernel again when that did not fill the buffer. Whether there will be more.
+    fn read(&mut self, received: &Received, round: impl Fn(usize) -> usize, context: &mut Context<'_>) -> Poll<bool> {
+        let mut scratch = received.scratch.borrow_mut();
+        let mut buffer = ReadBuf::new(&mut scratch);
+        if ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer)).is_err() {
+            return Poll::Ready(false);
+        }
+        let mut piece = buffer.filled();
+        let more = !piece.is_empty();
+        let Expected { pattern, frame } = &self.expected;
+        while !piece.is_empty() {
+            let length = piece.len().min(frame - self.at % frame);
+            if piece[..length] != pattern[self.at..self.at + length] {
+                received.wrong.set(received.wrong.get() + 1);
             }
-            match stream.try_read(&mut buffer) {
-                Ok(0) => return,
-                Ok(read) => {
-                    if !frame.is_empty() {
-                        at = check(&buffer[..read], &frame, at, &received);
-                    }
-                    received.add(read as u64);
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-                Err(_) => return,
+            piece = &piece[length..];
+            self.at += length;
+            if self.at.is_multiple_of(*frame) {
+                received.count(round(self.frames));
+                self.at %= pattern.len();
+                self.frames += 1;
             }
         }
-    });
-}
-
-/// Compares a piece of a stream of equal frames, beginning `at` bytes into one; says where the piece ends.
-fn check(mut piece: &[u8], frame: &[u8], mut at: usize, received: &Received) -> usize {
-    while !piece.is_empty() {
-        let length = piece.len().min(frame.len() - at);
-        if piece[..length] != frame[at..at + length] {
-            received.wrong.set(received.wrong.get() + 1);
-        }
-        piece = &piece[length..];
-        at = (at + length) % frame.len();
+        Poll::Ready(more)
     }
-    at
 }
 
-/// A client's text frame with a mask of zeros (RFC 6455 §5.3 asks for a mask, not for a good one). Up to 125 bytes.
-pub(crate) fn masked(text: &[u8]) -> Vec<u8> {
-    let length = u8::try_from(text.len()).expect("a short message") | 0x80;
-    [&[0x81, length, 0, 0, 0, 0], text].concat()
-}
-
-/// How `subscription_succeeded` of a public channel ends.
-const SUCCEEDED: &str = r#""data":"{}"}"#;
+/// More than are ever in flight to more than one subscriber.
+const ROUNDS: usize = 128;
+const SCRATCH_BYTES: usize = 64 << 10;
+/// How long nothing may come while something is waited for.
+const PATIENCE: Duration = Duration::from_secs(20);
