@@ -55,7 +55,14 @@ impl Socket {
     /// Reads what is there; none if nothing is. Zero bytes mean that the peer will send no more.
     pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         match self.stream.try_read(buffer) {
-            Ok(read) => Ok(Some(read)),
+            Ok(read) => {
+                // There was room for more: the next read would come for nothing. Whatever arrives from now on is told anew.
+                if read > 0 && read < buffer.len() {
+                    let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+                    let _ = self.stream.try_io(Interest::READABLE, nothing);
+                }
+                Ok(Some(read))
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
             Err(error) => Err(error),
         }
