@@ -6,6 +6,7 @@
 //!
 //! `C` is what the owner keeps for a socket; the shard only holds it.
 
+mod dirty;
 mod handle;
 mod socket;
 
@@ -26,6 +27,7 @@ use crate::hub::{Event, Hub, JoinError, Leaver};
 use crate::outbox::{Outbox, OutboxLimits};
 use crate::topic::Topic;
 use crate::users::Place;
+use dirty::Dirty;
 use socket::{Membership, Socket};
 
 pub use handle::{Job, Joined, ShardHandle};
@@ -39,7 +41,7 @@ pub struct Shard<C> {
     channels: HashMap<Topic, Vec<usize>>,
     /// Subscriptions that had to wait for the adapter, oldest first: until when, and which.
     waiting: VecDeque<(u64, Late)>,
-    dirty: VecDeque<usize>,
+    dirty: Dirty,
     jobs: Vec<Job>,
     /// Frames put into outboxes by `Deliver` jobs since the start.
     pub deliveries: u64,
@@ -79,7 +81,7 @@ impl<C> Shard<C> {
             sockets: Slab::new(),
             channels: HashMap::new(),
             waiting: VecDeque::new(),
-            dirty: VecDeque::new(),
+            dirty: Dirty::default(),
             jobs: Vec::new(),
             deliveries: 0,
             cut: 0,
@@ -152,7 +154,7 @@ impl<C> Shard<C> {
 
     /// Queues a frame for one socket. Over the limit the socket is cut instead.
     pub fn push(&mut self, slot: usize, frame: Bytes) {
-        let cut = self.sockets[slot].push(slot, frame, &self.limits, &mut self.dirty);
+        let cut = self.sockets[slot].push(slot, frame, &self.limits, self.dirty.line(1));
         self.cut += u64::from(cut);
     }
 
@@ -213,7 +215,7 @@ impl<C> Shard<C> {
     /// The next socket with something to write, its mark taken off.
     pub fn next_dirty(&mut self) -> Option<usize> {
         loop {
-            let slot = self.dirty.pop_front()?;
+            let slot = self.dirty.pop()?;
             // A slot without a socket was removed meanwhile.
             if let Some(socket) = self.sockets.get_mut(slot) {
                 socket.dirty = false;
@@ -280,12 +282,13 @@ impl<C> Shard<C> {
             // The cores would fight over one count of references, twice for every subscriber.
             _ => Bytes::copy_from_slice(&event.frame),
         };
+        let line = self.dirty.line(subscribers.len());
         for slot in subscribers {
             let socket = &mut self.sockets[*slot];
             if event.except == Some(socket.id) {
                 continue;
             }
-            let cut = socket.push(*slot, frame.clone(), &self.limits, &mut self.dirty);
+            let cut = socket.push(*slot, frame.clone(), &self.limits, line);
             self.deliveries += u64::from(!cut);
             self.cut += u64::from(cut);
         }

@@ -259,8 +259,8 @@ fn closed_at_once(sockets: usize, over: Duration) -> usize {
 /// Bytes read from a socket at once.
 const SCRATCH_BYTES: usize = 64 << 10;
 
-/// Sockets written before other tasks get their turn: about a millisecond.
-const SLICE: usize = 256;
+/// Sockets written before other tasks get their turn: a fraction of a millisecond.
+const SLICE: usize = 64;
 
 /// How often timers are looked at.
 const TICK: Duration = Duration::from_secs(1);

@@ -44,7 +44,7 @@ impl<C> Socket<C> {
         }
     }
 
-    /// Queues a frame and marks the socket dirty. True when the socket was cut for it.
+    /// Queues a frame; the socket lines up among the dirty ones if it is in no line. True when the socket was cut for it.
     pub(super) fn push(
         &mut self,
         slot: usize,
