@@ -188,9 +188,24 @@ impl<C> Shard<C> {
         self.jobs = jobs;
     }
 
-    /// Gives back memory that only bursts need. Called every second or so.
-    pub fn rest(&mut self) {
-        self.sockets.iter_mut().for_each(|(_, socket)| socket.outbox.rest());
+    /// The sockets whose timers are to be looked at, new ones among them. Each needs a [`Shard::look_again`]. Called every second or
+    /// so; gives back memory that only bursts need.
+    pub fn due(&mut self, now_ms: u64) -> Vec<usize> {
+        let mut due = Vec::new();
+        for (slot, socket) in &mut self.sockets {
+            socket.outbox.rest();
+            if socket.look_at_ms <= now_ms {
+                due.push(slot);
+            }
+        }
+        due
+    }
+
+    /// When a socket is due again, by the clock of [`Shard::due`]; of one that has gone nothing is due.
+    pub fn look_again(&mut self, slot: usize, at_ms: u64) {
+        if let Some(socket) = self.sockets.get_mut(slot) {
+            socket.look_at_ms = at_ms;
+        }
     }
 
     /// Gives up subscriptions that the adapter did not confirm in time.
@@ -243,11 +258,6 @@ impl<C> Shard<C> {
     /// A socket's outbox.
     pub fn outbox(&mut self, slot: usize) -> &mut Outbox {
         &mut self.sockets[slot].outbox
-    }
-
-    /// All sockets.
-    pub fn slots(&self) -> impl Iterator<Item = usize> + '_ {
-        self.sockets.iter().map(|(slot, _)| slot)
     }
 
     /// Sockets for which no close frame was queued.

@@ -201,6 +201,12 @@ impl Connection {
         }
     }
 
+    /// Until then there is nothing to look at, unless somebody says so: see [`EventLoop::look_soon`].
+    pub(crate) fn quiet_until(&self) -> Instant {
+        let session = self.session.borrow().quiet_until();
+        self.ends().map_or(session, |end| end.min(session))
+    }
+
     /// Looks at the timers.
     pub(crate) fn tick(&self, event_loop: &EventLoop, now: Instant) {
         let due = self.session.borrow_mut().tick(now);

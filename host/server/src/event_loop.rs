@@ -167,17 +167,19 @@ impl EventLoop {
     }
 
     /// Once a second: activity timers, subscriptions that waited too long, counters. One walk over the sockets costs less
-    /// than a timer each.
+    /// than a timer each, and most of them are only asked whether they are due.
     async fn tick(self: Rc<Self>) {
         let mut interval = tokio::time::interval(TICK);
         loop {
             interval.tick().await;
-            let now = Instant::now();
-            self.shard.borrow_mut().rest();
-            let slots: Vec<usize> = self.shard.borrow().slots().collect();
-            for slot in slots {
+            let (now, now_ms) = (Instant::now(), self.shared.now_ms());
+            let due = self.shard.borrow_mut().due(now_ms);
+            for slot in due {
                 let connection = Rc::clone(self.shard.borrow().owner(slot));
                 connection.tick(&self, now);
+                let quiet = connection.quiet_until().saturating_duration_since(now);
+                let again = now_ms + quiet.as_millis() as u64;
+                self.shard.borrow_mut().look_again(slot, again);
             }
             let late = self.shard.borrow_mut().expire(self.shared.now_ms());
             for late in late {
@@ -190,6 +192,11 @@ impl EventLoop {
             let subscriptions = self.shard.borrow().subscriptions() as u64;
             self.counts().subscriptions.store(subscriptions, Ordering::Relaxed);
         }
+    }
+
+    /// Has a connection's timers looked at with the next tick: one is due sooner than it was.
+    pub(crate) fn look_soon(&self, slot: usize) {
+        self.shard.borrow_mut().look_again(slot, 0);
     }
 
     /// Those that there are now. Whoever goes through them must not keep a socket open.

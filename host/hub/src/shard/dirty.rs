@@ -17,7 +17,11 @@ pub(super) struct Dirty {
 impl Dirty {
     /// Where sockets line up that are told together with so many on this shard.
     pub(super) fn line(&mut self, subscribers: usize) -> &mut VecDeque<usize> {
-        if subscribers > LARGE { &mut self.many } else { &mut self.few }
+        if subscribers > LARGE {
+            &mut self.many
+        } else {
+            &mut self.few
+        }
     }
 
     /// Takes turns for as long as there are some of both.

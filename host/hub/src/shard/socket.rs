@@ -20,6 +20,8 @@ pub(super) struct Socket<C> {
     pub(super) dirty: bool,
     /// Set when a close frame was queued: nothing may follow it.
     pub(super) closing: bool,
+    /// When its owner is to look at its timers.
+    pub(super) look_at_ms: u64,
 }
 
 /// A socket's part in one channel.
@@ -41,6 +43,7 @@ impl<C> Socket<C> {
             memberships: Vec::new(),
             dirty: false,
             closing: false,
+            look_at_ms: 0,
         }
     }
 

@@ -179,7 +179,25 @@ impl Session {
         self.pinged = None;
     }
 
-    /// Says what is due by now. Call it about once a second.
+    /// Until then nothing will be due, whatever is said meanwhile.
+    pub fn quiet_until(&self) -> Instant {
+        let Settings {
+            activity_timeout,
+            pong_timeout,
+            ..
+        } = self.settings;
+        let sign_of_life = match self.pinged {
+            // If there is an answer, the next one will be asked for.
+            Some(pinged) => pinged + pong_timeout.min(activity_timeout),
+            None => self.last_heard + activity_timeout,
+        };
+        let before = Duration::from_millis(self.inactive_ms.into());
+        let inactivity = self.last_heard + MAX_INACTIVITY.saturating_sub(before);
+        let soonest = sign_of_life.min(inactivity);
+        self.authenticate_by.map_or(soonest, |end| end.min(soonest))
+    }
+
+    /// Says what is due by now. Call it about once a second, or from [`Session::quiet_until`] on.
     pub fn tick(&mut self, now: Instant) -> Tick {
         if self.authenticate_by.is_some_and(|end| end <= now) {
             return Tick::Close(Close::Unauthorized);

@@ -77,6 +77,16 @@ impl Connection {
         if ends.is_some() || asked.is_some() {
             permits.push(Permit { permitted, ends, asked });
         }
+        drop(permits);
+        if ends.is_some() {
+            EventLoop::current().look_soon(self.slot());
+        }
+    }
+
+    /// When the first permission ends.
+    pub(super) fn ends(&self) -> Option<Instant> {
+        let permits = self.permits.borrow();
+        permits.iter().filter_map(|permit| permit.ends).min()
     }
 
     /// Takes back what is no longer permitted.

@@ -143,7 +143,7 @@ fn step(session: &mut Session, sent: &str, now: &mut Instant, asked: &mut Option
         }
         "wait" => {
             *now += Duration::from_secs(object.parse().expect(object));
-            match session.tick(*now) {
+            match idle::tick(session, *now) {
                 Tick::Idle => "idle".into(),
                 Tick::Ping => "ping".into(),
                 Tick::Close(close) => format!("close {}", close.code()),
