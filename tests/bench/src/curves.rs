@@ -72,7 +72,10 @@ const CURVES: [(&str, Measure); 5] = [
 fn connections() -> Result<Curve> {
     let steps = [1_000, 2_000, 5_000, 10_000, 18_000];
     let all = descriptors()?;
-    let steps: Vec<usize> = steps.into_iter().filter(|&step| step as u64 + 500 < all).collect();
+    let steps: Vec<usize> = steps
+        .into_iter()
+        .filter(|&step| step as u64 + idle::OTHER_DESCRIPTORS <= all)
+        .collect();
     let found = block_on(idle::fill(Server::host()?, &steps))?;
     let points = found.iter().map(|memory| (memory.connections, vec![memory.resident]));
     Ok(Curve {

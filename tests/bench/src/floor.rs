@@ -43,6 +43,19 @@ pub(crate) struct FloorArgs {
     pub(crate) answer: String,
 }
 
+impl FloorArgs {
+    /// One channel, whose subscribers are written this text.
+    pub(crate) fn one_channel(text: String) -> Self {
+        Self {
+            port: 0,
+            channels: 1,
+            batch: 1,
+            text,
+            answer: String::new(),
+        }
+    }
+}
+
 /// What the loops have in common.
 struct Shared {
     channels: usize,

@@ -1,13 +1,12 @@
 //! The table as a picture: a bar for each figure that has a goal, and a mark where the goal is.
 
 use std::fmt::Write as _;
-use std::fs;
 use std::path::Path;
 
 use anyhow::Result;
 
 use crate::figure::{Figure, Goal, short};
-use crate::report::Report;
+use crate::report::{Report, keep};
 
 /// One bar.
 struct Bar {
@@ -24,20 +23,22 @@ struct Bar {
 
 /// Draws the figures of a run.
 pub(crate) fn write(file: &Path, report: &Report) -> Result<()> {
-    if let Some(folder) = file.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    Ok(fs::write(file, svg(report))?)
+    keep(file, &svg(report))
+}
+
+/// How a picture of this size begins.
+pub(crate) fn page(width: f64, height: f64) -> String {
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" font-family=\"sans-serif\" font-size=\"11\">\n\
+         <rect width=\"{width}\" height=\"{height}\" fill=\"#fff\"/>\n"
+    )
 }
 
 fn svg(report: &Report) -> String {
     let ratios: Vec<Bar> = report.figures.iter().filter_map(beside_floor).collect();
     let shares: Vec<Bar> = report.figures.iter().filter_map(beside_goal).collect();
     let height = HEAD * 2.0 + ROW * (ratios.len() + shares.len()) as f64 + FOOT;
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" font-family=\"sans-serif\" font-size=\"11\">\n\
-         <rect width=\"{WIDTH}\" height=\"{height}\" fill=\"#fff\"/>\n"
-    );
+    let mut svg = page(WIDTH, height);
     let below = group(
         &mut svg,
         0.0,

@@ -24,6 +24,14 @@ pub(crate) struct Report {
     pub(crate) figures: Vec<Figure>,
 }
 
+/// Writes a file, and makes its folder if there is none.
+pub(crate) fn keep(file: &Path, text: &str) -> Result<()> {
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
+}
+
 impl Report {
     /// Without figures.
     pub(crate) fn new(effort: Effort) -> Result<Self> {
@@ -45,11 +53,7 @@ impl Report {
     }
 
     pub(crate) fn write(&self, file: &Path) -> Result<()> {
-        if let Some(folder) = file.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        let text = serde_json::to_string_pretty(self)? + "\n";
-        fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
+        keep(file, &(serde_json::to_string_pretty(self)? + "\n"))
     }
 
     /// How many goals are reached, and which are missed.

@@ -10,8 +10,10 @@ mod subscribe;
 
 use anyhow::Result;
 
-use crate::cost::Effort;
+use crate::cost::{Effort, block_on};
 use crate::figure::{Figure, Goal};
+use crate::floor::FloorArgs;
+use crate::process::Server;
 use crate::raw_broker::Kind;
 use fanout::Job;
 use instances::Kept;
@@ -60,6 +62,17 @@ impl Row {
         figures.iter_mut().for_each(|figure| figure.row = self.name.to_owned());
         Ok(figures)
     }
+}
+
+/// The same with a host and with a floor of one channel, in turns: what came of the floors, and of the hosts.
+fn in_turns<R>(effort: Effort, text: String, run: impl AsyncFn(Server) -> Result<R>) -> Result<[Vec<R>; 2]> {
+    let floor = FloorArgs::one_channel(text);
+    let (mut floors, mut hosts) = (Vec::new(), Vec::new());
+    for _ in 0..effort.runs {
+        hosts.push(block_on(run(Server::host()?))?);
+        floors.push(block_on(run(Server::floor(&floor)?))?);
+    }
+    Ok([floors, hosts])
 }
 
 pub(crate) const ROWS: &[Row] = &[

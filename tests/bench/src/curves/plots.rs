@@ -1,32 +1,27 @@
 //! Curves as small plots, side by side: what grows to the right, by powers, and each figure from nothing to its most.
 
 use std::fmt::Write as _;
-use std::fs;
 use std::path::Path;
 
 use anyhow::Result;
 
 use super::Curve;
 use crate::figure::short;
+use crate::picture::page;
+use crate::report::keep;
 
 /// Draws them.
 pub(super) fn write(file: &Path, curves: &[Curve]) -> Result<()> {
-    if let Some(folder) = file.parent() {
-        fs::create_dir_all(folder)?;
-    }
     let height = CELL_HEIGHT * curves.len().div_ceil(COLUMNS) as f64;
     let width = CELL_WIDTH * COLUMNS as f64;
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" font-family=\"sans-serif\" font-size=\"11\">\n\
-         <rect width=\"{width}\" height=\"{height}\" fill=\"#fff\"/>\n"
-    );
+    let mut svg = page(width, height);
     for (index, curve) in curves.iter().enumerate() {
         let left = CELL_WIDTH * (index % COLUMNS) as f64 + MARGIN;
         let top = CELL_HEIGHT * (index / COLUMNS) as f64 + HEAD;
         plot(&mut svg, curve, [left, top]);
     }
     svg += "</svg>\n";
-    Ok(fs::write(file, svg)?)
+    keep(file, &svg)
 }
 
 fn plot(svg: &mut String, curve: &Curve, [left, top]: [f64; 2]) {

@@ -13,10 +13,10 @@ use serde_json::json;
 use serde_json::value::to_raw_value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use super::in_turns;
 use crate::client::masked;
-use crate::cost::{Cost, Effort, OneCore, block_on, measure as cost};
+use crate::cost::{Cost, Effort, OneCore, measure as cost};
 use crate::figure::{Figure, Goal};
-use crate::floor::FloorArgs;
 use crate::process::Server;
 use crate::times::Times;
 
@@ -28,18 +28,7 @@ struct Run {
 
 /// Measures the row.
 pub(crate) fn measure(effort: Effort, goal: Goal) -> Result<Vec<Figure>> {
-    let (mut hosts, mut floors) = (Vec::new(), Vec::new());
-    for _ in 0..effort.runs {
-        hosts.push(block_on(run(Server::host()?, effort))?);
-        let floor = Server::floor(&FloorArgs {
-            port: 0,
-            channels: 1,
-            batch: 1,
-            text: heard()?,
-            answer: String::new(),
-        })?;
-        floors.push(block_on(run(floor, effort))?);
-    }
+    let [floors, hosts] = in_turns(effort, heard()?, async |server| run(server, effort).await)?;
     let beside = |what: &str, value: &dyn Fn(&Run) -> f64| {
         let [floor, host] = [&floors, &hosts].map(|runs| runs.iter().map(value).collect::<Vec<f64>>());
         Figure::beside(what, &floor, &host)

@@ -24,7 +24,7 @@ pub(crate) struct Memory {
 pub(crate) fn memory(effort: Effort, goal: Goal) -> Result<Vec<Figure>> {
     let steps = steps(effort)?;
     let host = block_on(fill(Server::host()?, &steps))?;
-    let floor = block_on(fill(Server::floor(&work())?, &steps))?;
+    let floor = block_on(fill(Server::floor(&FloorArgs::one_channel(String::new()))?, &steps))?;
     let mut figures = Vec::new();
     for (host, floor) in host.iter().zip(&floor) {
         let count = host.connections;
@@ -98,19 +98,9 @@ fn kernel() -> Result<u64> {
     Ok(pages.1.trim().parse::<u64>()? * rustix::param::page_size() as u64)
 }
 
-fn work() -> FloorArgs {
-    FloorArgs {
-        port: 0,
-        channels: 1,
-        batch: 1,
-        text: String::new(),
-        answer: String::new(),
-    }
-}
-
 const FEW: usize = 10_000;
 const MANY: usize = 18_000;
 /// What server and bench have open beside the connections.
-const OTHER_DESCRIPTORS: u64 = 500;
+pub(crate) const OTHER_DESCRIPTORS: u64 = 500;
 /// After it, what the last connections left behind is cleared away.
 const SETTLING: Duration = Duration::from_secs(2);

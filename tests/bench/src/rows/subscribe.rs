@@ -10,10 +10,10 @@ use jackfield_protocol::websocket;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use super::in_turns;
 use crate::client::masked;
-use crate::cost::{Cost, Effort, OneCore, block_on, measure as cost};
+use crate::cost::{Cost, Effort, OneCore, measure as cost};
 use crate::figure::{Figure, Goal};
-use crate::floor::FloorArgs;
 use crate::process::Server;
 
 /// A connection that goes in and out.
@@ -27,18 +27,7 @@ struct Asker {
 
 /// Measures the row.
 pub(crate) fn measure(effort: Effort, goal: Goal) -> Result<Vec<Figure>> {
-    let (mut hosts, mut floors) = (Vec::new(), Vec::new());
-    for _ in 0..effort.runs {
-        hosts.push(block_on(run(Server::host()?, effort))?);
-        let floor = Server::floor(&FloorArgs {
-            port: 0,
-            channels: 1,
-            batch: 1,
-            text: welcome(0)?,
-            answer: String::new(),
-        })?;
-        floors.push(block_on(run(floor, effort))?);
-    }
+    let [floors, hosts] = in_turns(effort, welcome(0)?, async |server| run(server, effort).await)?;
     let [floor, host] = [&floors, &hosts].map(|costs| costs.iter().map(Cost::total).collect::<Vec<f64>>());
     let generator: Vec<f64> = hosts.iter().map(|cost| cost.generator).collect();
     let cpu = Figure::beside("CPU s per million subscriptions", &floor, &host);
