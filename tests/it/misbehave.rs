@@ -18,8 +18,10 @@ const CHAIN: &str = "[auth]\nchain = [\"misbehave\", \"auth-pusher\"]";
 // bad plugin never takes the server down".
 #[tokio::test]
 async fn a_broken_answer_refuses_one_subscription_and_no_more() {
+    // It neither rests nor is paused.
     let server = Setup::default()
         .guest("misbehave")
+        .file("misbehave.toml", "[limits]\npause_after = 0")
         .config(CHAIN)
         .with_metrics()
         .start()
@@ -29,8 +31,7 @@ async fn a_broken_answer_refuses_one_subscription_and_no_more() {
     let mut publisher = Publisher::new(server.port).await;
     other.subscribe("room").await;
     for (round, way) in ["trap", "loop", "memory", "deep", "trap"].iter().enumerate() {
-        let channel = format!("{way}-channel");
-        let refusal = client.refused(&channel).await;
+        let refusal = client.refused(&format!("{way}-channel")).await;
         assert_eq!(refusal["status"], 503, "{refusal}");
         let error = refusal["error"].as_str().expect("a text");
         assert!(error.contains("`misbehave`") && error.contains("auth door"), "{error}");
@@ -45,6 +46,39 @@ async fn a_broken_answer_refuses_one_subscription_and_no_more() {
     }
     assert_eq!(server.ready().await.0, 200, "a trap closes no door");
     assert_eq!(server.traps("auth-pusher", "auth").await, 0);
+}
+
+// host/docs/misbehaving-plugins.md: "Where such a call has held up others, the plugin rests at once for 20 ms, and is then called by
+// one at a time until a call goes well."
+#[tokio::test]
+async fn a_plugin_that_holds_up_others_rests_before_it_is_called_again() {
+    let server = Setup::default()
+        .guest("misbehave")
+        .config(CHAIN)
+        .with_metrics()
+        .start()
+        .await;
+    let mut client = Client::connect(server.port).await;
+    for (round, way) in ["loop-room", "memory-room"].iter().enumerate() {
+        let refusal = client.refused(way).await;
+        assert_eq!(refusal["status"], 503, "{refusal}");
+        until("the plugin to be called again", async || {
+            client.ask("room").await;
+            let Heard::Text(answer) = client.hear().await else {
+                panic!("the connection goes on");
+            };
+            (answer["event"] == "pusher_internal:subscription_succeeded").then_some(())
+        })
+        .await;
+        client.unsubscribe("room").await;
+        assert_eq!(server.traps("misbehave", "auth").await, round as u64 + 1, "after {way}");
+    }
+    assert_eq!(
+        server
+            .metric(r#"jackfield_plugin_pauses_total{plugin="misbehave",door="auth"}"#)
+            .await,
+        0
+    );
 }
 
 // The instances that are thrown away are given back, over and over.

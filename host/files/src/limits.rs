@@ -7,7 +7,7 @@ use serde::Deserialize;
 /// The limits of one plugin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// CPU time of one call, counted from the first look at it.
+    /// CPU time of one call, counted from the first tick of a millisecond that finds it running, to the nearest tick.
     pub cpu: Duration,
     /// Memory of one instance.
     pub memory_bytes: usize,

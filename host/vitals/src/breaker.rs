@@ -1,8 +1,11 @@
 //! Keeps a plugin that fails again and again from being called, so that its failures cost nothing.
 //!
-//! Each failure weighs something: a time-out, which has cost a serving thread milliseconds, more than a trap. When those of
-//! the last ten seconds weigh too much, the plugin is paused: whoever asks is answered at once by the door's policy.
+//! Each failure weighs something: one that has cost milliseconds more than a quick trap. When those of the last ten seconds
+//! weigh too much, the plugin is paused: whoever asks is answered at once by the door's policy.
 //! After the pause one call is let through. If it goes well the plugin is back; if not, the pause doubles.
+//!
+//! A failure that held up a serving thread is followed by a short rest at once, so that several of them never stand in a row
+//! in front of those who wait for that thread.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -33,7 +36,8 @@ struct State {
 #[derive(Clone, Copy, Debug)]
 struct Pause {
     until: Instant,
-    length: Duration,
+    /// None: a rest.
+    length: Option<Duration>,
     /// One call was let through and has not ended yet.
     probing: bool,
 }
@@ -43,8 +47,10 @@ struct Pause {
 pub enum Failure {
     /// It trapped.
     Trap,
-    /// It used up its time.
+    /// It gave no answer in time, and nobody else had to wait for it.
     TimeOut,
+    /// It used up its time, or trapped after milliseconds, on a thread that serves others too.
+    Stall,
 }
 
 impl Breaker {
@@ -77,7 +83,7 @@ impl Breaker {
         Ok(())
     }
 
-    /// Whether it is paused.
+    /// Whether it is paused or rests.
     pub fn is_paused(&self) -> bool {
         self.paused.load(Ordering::Relaxed)
     }
@@ -90,12 +96,18 @@ impl Breaker {
         }
         let mut state = self.state.lock();
         // A call that began before the pause says nothing about what led to it.
-        if !state.pause.is_some_and(|pause| pause.probing) {
+        let Some(Pause {
+            probing: true, length, ..
+        }) = state.pause
+        else {
             return false;
-        }
-        *state = State::default();
+        };
+        state.pause = None;
         self.paused.store(false, Ordering::Relaxed);
-        true
+        if length.is_some() {
+            state.recent.clear();
+        }
+        length.is_some()
     }
 
     /// A call came to nothing, and it was not the plugin's fault.
@@ -111,40 +123,47 @@ impl Breaker {
     pub fn failed(&self, failure: Failure, now: Instant) -> Option<Duration> {
         let bearable = self.bearable?;
         let mut state = self.state.lock();
-        if let Some(pause) = &mut state.pause {
-            if !pause.probing {
-                return None;
-            }
-            let length = (pause.length * 2).min(LONGEST_PAUSE);
-            *pause = Pause {
-                until: now + length,
-                length,
+        let length = match state.pause {
+            Some(Pause {
+                length: Some(_),
                 probing: false,
-            };
-            self.trips.fetch_add(1, Ordering::Relaxed);
-            return Some(length);
-        }
-        state.recent.push_back((now, failure.weight()));
-        while state
-            .recent
-            .front()
-            .is_some_and(|(then, _)| now.duration_since(*then) > WINDOW)
-        {
-            state.recent.pop_front();
-        }
-        let weight: u32 = state.recent.iter().map(|(_, weight)| weight).sum();
-        if weight < bearable {
-            return None;
-        }
-        state.recent.clear();
-        state.pause = Some(Pause {
-            until: now + FIRST_PAUSE,
-            length: FIRST_PAUSE,
+                ..
+            }) => return None,
+            Some(Pause {
+                length: Some(length), ..
+            }) => Some((length * 2).min(LONGEST_PAUSE)),
+            _ => (state.weight_with(failure, now) >= bearable).then_some(FIRST_PAUSE),
+        };
+        let until = match (length, failure) {
+            (Some(length), _) => Some(now + length),
+            (None, Failure::Stall) => Some(now + REST),
+            // It neither begins a rest nor ends one that another call began.
+            _ => state.pause.filter(|pause| !pause.probing).map(|pause| pause.until),
+        };
+        state.pause = until.map(|until| Pause {
+            until,
+            length,
             probing: false,
         });
-        self.paused.store(true, Ordering::Relaxed);
-        self.trips.fetch_add(1, Ordering::Relaxed);
-        Some(FIRST_PAUSE)
+        self.paused.store(until.is_some(), Ordering::Relaxed);
+        if length.is_some() {
+            state.recent.clear();
+            self.trips.fetch_add(1, Ordering::Relaxed);
+        }
+        length
+    }
+}
+
+impl State {
+    /// What the failures of late weigh, this one among them.
+    fn weight_with(&mut self, failure: Failure, now: Instant) -> u32 {
+        self.recent.push_back((now, failure.weight()));
+        while let Some((then, _)) = self.recent.front()
+            && now.duration_since(*then) > WINDOW
+        {
+            self.recent.pop_front();
+        }
+        self.recent.iter().map(|(_, weight)| weight).sum()
     }
 }
 
@@ -152,7 +171,7 @@ impl Failure {
     const fn weight(self) -> u32 {
         match self {
             Self::Trap => TRAP,
-            Self::TimeOut => TIME_OUT,
+            Self::TimeOut | Self::Stall => TIME_OUT,
         }
     }
 }
@@ -160,6 +179,9 @@ impl Failure {
 /// What failures weigh: three time-outs as much as ten traps.
 const TRAP: u32 = 3;
 const TIME_OUT: u32 = 10;
+
+/// How long a plugin is left alone after it has held up a serving thread: several times as long as it may do that.
+const REST: Duration = Duration::from_millis(20);
 
 /// How long a failure counts.
 const WINDOW: Duration = Duration::from_secs(10);
@@ -195,6 +217,28 @@ mod tests {
         assert_eq!(breaker.failed(Failure::TimeOut, now), None);
         assert_eq!(breaker.failed(Failure::TimeOut, now), Some(FIRST_PAUSE));
         assert!(breaker.is_paused());
+    }
+
+    #[test]
+    fn a_call_that_held_up_others_is_followed_by_a_rest_and_then_by_one_at_a_time() {
+        let (breaker, start) = (Breaker::new(10), Instant::now());
+        let ms = |ms| start + Duration::from_millis(ms);
+        assert_eq!(breaker.failed(Failure::Stall, start), None);
+        assert!(breaker.check(|| ms(19)).is_err());
+        assert_eq!(breaker.failed(Failure::Trap, ms(19)), None, "it began before");
+        assert_eq!(breaker.check(|| ms(20)), Ok(()));
+        assert!(breaker.check(|| ms(20)).is_err(), "one at a time");
+        assert_eq!(breaker.failed(Failure::Trap, ms(21)), None);
+        assert_eq!(breaker.check(|| ms(21)), Ok(()), "it was quick");
+        assert_eq!(breaker.failed(Failure::Stall, ms(24)), None);
+        assert_eq!(breaker.check(|| ms(44)), Ok(()));
+        assert!(!breaker.succeeded(), "a rest is not worth a word");
+        assert!(!breaker.is_paused());
+        assert_eq!(
+            breaker.failed(Failure::Stall, ms(50)),
+            Some(FIRST_PAUSE),
+            "nothing is forgotten"
+        );
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! What belongs to one instance of a plugin while it lives: its limits, its budget, and what it told the host.
 //!
 //! The budget is CPU time, not wall time: on a busy machine a harmless guest may be off the processor for longer than
-//! its whole budget. The thread's CPU clock is a system call, so it is read only when a call is still running at the
-//! second tick of the epoch.
+//! its whole budget. The thread's CPU clock is a system call, so it is read only when a tick of the epoch finds a call running:
+//! one in a thousand.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,7 +20,7 @@ use rustix::time::{ClockId, clock_gettime};
 use wasmtime::{ResourceLimiter, Store, StoreLimits, StoreLimitsBuilder, UpdateDeadline};
 
 use crate::asker::Asker;
-use crate::engine::Pulse;
+use crate::engine::{Pulse, TICK};
 use crate::http::Requests;
 use crate::links::Links;
 use crate::operator::HostGrant;
@@ -94,6 +94,8 @@ pub(crate) struct Context {
     /// Who waits for the answer of a plugin that waits.
     pub(crate) asker: Arc<Asker>,
     limits: Bounds,
+    /// The tick during which the last call began.
+    pub(crate) began_at: u64,
     /// The thread's CPU time when a running call was first seen by the ticker.
     seen_at: Option<Duration>,
 }
@@ -226,8 +228,9 @@ pub(crate) fn begin_call(store: &mut Store<Context>) -> Option<Instant> {
 /// Gives the next hot call its full budget.
 pub(crate) fn refill(store: &mut Store<Context>) {
     store.data().host.pulse.keep_going();
-    store.set_epoch_deadline(FIRST_LOOK_TICKS);
+    store.set_epoch_deadline(1);
     let context = store.data_mut();
+    context.began_at = context.host.pulse.ticks();
     context.seen_at = None;
     context.told.clear();
 }
@@ -261,6 +264,7 @@ fn store(identity: Arc<Identity>, host: Arc<HostSide>) -> Store<Context> {
         stderr: Lines::default(),
         asker: Arc::default(),
         limits: bounds,
+        began_at: 0,
         seen_at: None,
     };
     let mut store = Store::new(&engine, context);
@@ -316,7 +320,10 @@ impl Context {
         let now = thread_cpu_time();
         match self.seen_at {
             None => self.seen_at = Some(now),
-            Some(seen) if now.saturating_sub(seen) >= self.identity.limits.cpu => return UpdateDeadline::Interrupt,
+            // At the tick that is nearest to the limit.
+            Some(seen) if now.saturating_sub(seen) + TICK / 2 >= self.identity.limits.cpu => {
+                return UpdateDeadline::Interrupt;
+            }
             Some(_) => {}
         }
         UpdateDeadline::Continue(1)
@@ -328,9 +335,6 @@ fn thread_cpu_time() -> Duration {
     // Both parts of a CPU clock are never negative.
     Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }
-
-/// Ticks before the first look: one whole tick must have passed since the call began.
-const FIRST_LOOK_TICKS: u64 = 2;
 
 /// Core instances of one component: the guest itself and the shims that a component encoder adds; an interpreter comes
 /// in dozens of parts.

@@ -5,7 +5,7 @@
 //! that it has to stop. It sleeps while nobody calls a guest: a thousand wake-ups a second would be the largest cost of an
 //! idle server.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::thread::{self, Thread};
 use std::time::Duration;
@@ -16,6 +16,8 @@ use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConf
 /// The engine with its ticker.
 pub(crate) struct Pulse {
     pub(crate) engine: Engine,
+    /// Ticks so far.
+    ticks: AtomicU64,
     /// A guest was called, or seen running, since the last tick.
     busy: AtomicBool,
     /// The ticker sleeps until it is woken.
@@ -29,6 +31,7 @@ impl Pulse {
         let (busy, asleep) = (AtomicBool::new(true), AtomicBool::new(false));
         let pulse = Arc::new(Self {
             engine: engine()?,
+            ticks: AtomicU64::new(0),
             busy,
             asleep,
             ticker: OnceLock::new(),
@@ -53,6 +56,11 @@ impl Pulse {
         }
     }
 
+    /// How often it has ticked.
+    pub(crate) fn ticks(&self) -> u64 {
+        self.ticks.load(Ordering::Relaxed)
+    }
+
     fn wake(&self) {
         if let Some(ticker) = self.ticker.get() {
             ticker.unpark();
@@ -70,6 +78,7 @@ fn tick(pulse: &Weak<Pulse>) {
     let mut quiet = 0;
     while let Some(pulse) = pulse.upgrade() {
         pulse.engine.increment_epoch();
+        pulse.ticks.fetch_add(1, Ordering::Relaxed);
         quiet = if pulse.busy.swap(false, Ordering::SeqCst) {
             0
         } else {
@@ -111,6 +120,8 @@ fn engine() -> wasmtime::Result<Engine> {
         // Halves the cost of a call; the contract has no async functions.
         .concurrency_support(false)
         .epoch_interruption(true)
+        // Nobody reads them, and that of a guest which recursed for ever takes longer than all it did.
+        .wasm_backtrace_max_frames(None)
         .max_wasm_stack(WASM_STACK_BYTES)
         .memory_reservation(MEMORY_RESERVATION)
         .memory_guard_size(MEMORY_GUARD_BYTES)
@@ -119,7 +130,7 @@ fn engine() -> wasmtime::Result<Engine> {
 }
 
 /// The time between two epochs: the granularity at which a guest can be stopped.
-const TICK: Duration = Duration::from_millis(1);
+pub(crate) const TICK: Duration = Duration::from_millis(1);
 
 /// Ticks without any guest call before the ticker sleeps. Waking it costs the next caller a system call, so it should
 /// not sleep between the calls of a server that has something to do.

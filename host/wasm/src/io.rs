@@ -152,7 +152,7 @@ async fn run<D: Door, R>(
         // Whatever it came to: the asker is gone, which is not the plugin's fault, or counted the delay already.
         return in_vain();
     }
-    let answer = answer.map_err(|error| plugin.trapped(&error))?;
+    let answer = answer.map_err(|error| plugin.trapped(Failure::Trap, &error))?;
     plugin.did_well();
     if !fiber.store.data().is_worn() {
         pool.fibers.idle.lock().push(fiber);

@@ -14,7 +14,6 @@ use jackfield_files::cleaned;
 use jackfield_hub::doors::DoorError;
 use jackfield_vitals::Failure;
 use parking_lot::{Mutex, MutexGuard};
-use wasmtime::Trap;
 
 use crate::context::begin_call;
 use crate::imports::{count_trap, may_log};
@@ -72,8 +71,9 @@ impl<D: Door> Pool<D> {
 
     /// Calls an instance, whichever this thread uses.
     pub(crate) fn call_any<R>(&self, call: impl FnOnce(&mut Live<D>) -> wasmtime::Result<R>) -> Result<R, DoorError> {
+        let slot = self.slots[thread_slot() % self.slots.len()].lock();
         self.plugin.admit()?;
-        self.call(self.slots[thread_slot() % self.slots.len()].lock(), call)
+        self.call(slot, call)
     }
 
     /// Calls the instance that keeps this key; none if what it kept belongs to another version by now, which is to be asked instead.
@@ -82,16 +82,13 @@ impl<D: Door> Pool<D> {
         key: impl Hash,
         call: impl FnOnce(&mut Live<D>) -> wasmtime::Result<R>,
     ) -> Option<Result<R, DoorError>> {
-        if let Err(paused) = self.plugin.admit() {
-            return Some(Err(paused));
-        }
         let slot = self.slots[self.hasher.hash_one(key) as usize % self.slots.len()].lock();
         // Whoever asked while it was handed over has waited for the lock until now.
         if self.retired.load(Ordering::Relaxed) {
-            self.plugin.identity.breaker.abandoned();
             return None;
         }
-        Some(self.call(slot, call))
+        // So has whoever asked while another's call went wrong there.
+        Some(self.plugin.admit().and_then(|()| self.call(slot, call)))
     }
 
     /// Takes the place of `old`, whose instances hand over what they keep. Meanwhile nobody is called; then `put` is, before anybody
@@ -185,8 +182,9 @@ impl<D: Door> Pool<D> {
                 Ok(answer)
             }
             Err(error) => {
+                let began_at = live.store.data().began_at;
                 *slot = None;
-                Err(self.plugin.trapped(&error))
+                Err(self.plugin.stopped(began_at, &error))
             }
         }
     }
@@ -198,16 +196,17 @@ impl<D: Door> Plugin<D> {
         let paused = |left: Duration| {
             let seconds = left.as_secs() + 1;
             self.failed(format!(
-                "is paused because it failed too often; it is tried again within {seconds} s"
+                "is paused because it failed; it is tried again within {seconds} s"
             ))
         };
         self.identity.breaker.check(Instant::now).map_err(paused)
     }
 
-    /// An instance in the place of one that was dropped. That there is none counts like a trap: it must not be tried at
-    /// every question, and a question after a pause has to come to some end.
+    /// An instance in the place of one that was dropped. That there is none is a failure: it must not be tried at every
+    /// question, and a question after a pause has to come to some end.
     pub(crate) fn make(&self) -> Result<Live<D>, DoorError> {
-        self.instantiate().map_err(|reason| self.overdue(Failure::Trap, reason))
+        self.instantiate()
+            .map_err(|reason| self.overdue(Failure::Stall, reason))
     }
 
     /// A call came to a good end.
@@ -217,12 +216,14 @@ impl<D: Door> Plugin<D> {
         }
     }
 
+    /// Counts and logs a trap of a call for which others on this thread had to wait, until its instance was gone.
+    pub(crate) fn stopped(&self, began_at: u64, error: &wasmtime::Error) -> DoorError {
+        let ticks = self.host.pulse.ticks() - began_at;
+        self.trapped(if ticks > 1 { Failure::Stall } else { Failure::Trap }, error)
+    }
+
     /// Counts and logs a trap.
-    pub(crate) fn trapped(&self, error: &wasmtime::Error) -> DoorError {
-        let failure = match error.downcast_ref::<Trap>() {
-            Some(Trap::Interrupt) => Failure::TimeOut,
-            _ => Failure::Trap,
-        };
+    pub(crate) fn trapped(&self, failure: Failure, error: &wasmtime::Error) -> DoorError {
         self.overdue(failure, format!("was stopped: {}", reason(error)))
     }
 

@@ -55,7 +55,11 @@ enum What {
     /// Loading a plugin, and the memory of an instance.
     Plugins,
     /// What others notice while a plugin loops for ever.
-    Disturbance,
+    Disturbance {
+        /// Only the rows that have this in their name.
+        #[arg(default_value = "")]
+        only: String,
+    },
     /// The floor itself.
     #[command(hide = true)]
     Floor(floor::FloorArgs),
@@ -71,13 +75,13 @@ fn main() -> anyhow::Result<()> {
         Some(What::Curves(args)) => curves::run(&args),
         Some(What::Doors { only }) => doors::run(&only),
         Some(What::Plugins) => plugins::run(),
-        Some(What::Disturbance) => disturbance::run(),
+        Some(What::Disturbance { only }) => disturbance::run(&only),
         Some(What::Floor(args)) => floor::run(args),
         Some(What::Bare(args)) => bare::run(&args),
         None => {
             doors::run("")?;
             plugins::run()?;
-            disturbance::run()?;
+            disturbance::run("")?;
             table::run(&table::TableArgs::default())?;
             fairness::run(&fairness::FairnessArgs::parse_from([""]))?;
             curves::run(&curves::CurvesArgs::default())
