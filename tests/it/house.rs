@@ -1,5 +1,6 @@
 //! A hub, its shards and the cluster together, over an adapter that does what the test says.
 
+mod allocations;
 mod channels;
 mod members;
 

@@ -14,10 +14,10 @@ use tokio::time::sleep;
 
 use crate::harness::brokers::Broker;
 use crate::harness::fleet::{Fleet, Way};
-use crate::harness::http::Http;
+use crate::harness::http::{Http, get};
 use crate::harness::load::Load;
 use crate::harness::server::{Server, Setup, named};
-use crate::instances::swaps::{nats, redis, swap, three};
+use crate::instances::swaps::{nats, over, redis, swap, three};
 use crate::reload::{another, put, read, shown};
 use picture::Picture;
 
@@ -41,27 +41,58 @@ async fn new_versions_of_every_plugin_go_unnoticed() {
     let fleet = Fleet::of((0..3).map(|_| way.setup(Setup::default().with_metrics())).collect()).await;
     let mut rows = Vec::new();
     for plugin in ["auth-pusher", "rate-limit-local", "webhook-http", "adapter-redis"] {
-        rows.push(versions(&fleet, plugin, asked().unwrap_or(SHORT)).await);
+        let component = read(&fleet.servers[0].plugin_file(&format!("{plugin}.wasm")));
+        let change = async |server: &Server, number| replace(server, plugin, &another(&component, number)).await;
+        rows.push(changes(&fleet, &format!("new version of `{plugin}`"), change).await);
     }
     write("versions.md", &table(&rows));
 }
 
+#[tokio::test]
+async fn other_values_in_the_files_of_an_operator_go_unnoticed() {
+    let broker = Broker::redis().await;
+    let fleet = three(&redis(&broker)).await;
+    let generation = |number: u32| u64::from(number) / fleet.servers.len() as u64 + 2;
+    let configuration = async |server: &Server, number| {
+        let timeout = 100 + number % 2;
+        server.reconfigure(&over(&format!("activity_timeout = {timeout}\n{}", redis(&broker))));
+        let used = async || get(server.metrics_port(), "/config").await.json()["generation"].as_u64();
+        ask(server, "/config/reload").await;
+        assert_eq!(used().await, Some(generation(number)));
+    };
+    let limits = async |server: &Server, number| {
+        put(
+            server,
+            "rate-limit-local.toml",
+            format!("[limits]\ncpu_ms = {}\n", 2 + number % 2).as_bytes(),
+        );
+        ask(server, "/plugins/rate-limit-local/reload").await;
+        let live = shown(server, "rate-limit-local").await;
+        assert_eq!(live["version"]["generation"], generation(number), "{live}");
+    };
+    let rows = [
+        changes(&fleet, "another value in the configuration", configuration).await,
+        changes(&fleet, "another limit of `rate-limit-local`", limits).await,
+    ];
+    write("values.md", &table(&rows));
+}
+
 /// Each change is one instance's; all of them are there before the next begins.
-async fn versions(fleet: &Fleet, plugin: &str, changes: u32) -> Row {
-    let file = format!("{plugin}.wasm");
-    let component = read(&fleet.servers[0].plugin_file(&file));
+async fn changes(fleet: &Fleet, kind: &str, change: impl AsyncFn(&Server, u32)) -> Row {
+    let changes = asked().unwrap_or(SHORT);
     // What is loaded for the first time, and what a process takes for it, is there before the figures are taken.
-    for server in &fleet.servers {
-        change(server, plugin, &another(&component, 0)).await;
+    let servers = fleet.servers.len() as u32;
+    let make = async |number: u32| change(&fleet.servers[(number % servers) as usize], number).await;
+    for number in 0..servers {
+        make(number).await;
     }
     let load = Load::over(fleet).await;
     let before = resident(fleet);
     let began = Instant::now();
     sleep(quiet()).await;
     let changing = Instant::now();
-    for number in 1..=changes {
-        let server = &fleet.servers[number as usize % fleet.servers.len()];
-        change(server, plugin, &another(&component, number)).await;
+    for number in servers..servers + changes {
+        make(number).await;
     }
     let done = Instant::now();
     // The version before the live one is kept for thirty seconds.
@@ -69,11 +100,11 @@ async fn versions(fleet: &Fleet, plugin: &str, changes: u32) -> Row {
     let after = resident(fleet);
     let (quiet, during) = (load.delays(began, changing), load.delays(changing, done));
     let verdict = load.end().await;
-    assert_eq!((verdict.refused, verdict.closed), (0, vec![0, 0, 0]), "{plugin}");
+    assert_eq!((verdict.refused, verdict.closed), (0, vec![0, 0, 0]), "{kind}");
     let (acknowledged, heard) = (verdict.acknowledged, verdict.heard);
     assert!(heard >= 3 * acknowledged, "{heard} of 3 x {acknowledged}");
     Row {
-        kind: format!("new version of `{plugin}`"),
+        kind: kind.to_owned(),
         changes,
         acknowledged,
         heard,
@@ -125,15 +156,20 @@ async fn from_one_broker_to_another_and_back_goes_unnoticed() {
 }
 
 /// Puts a version into the folder and has the server load it, if it has not seen it already.
-async fn change(server: &Server, plugin: &str, component: &[u8]) {
+async fn replace(server: &Server, plugin: &str, component: &[u8]) {
     put(server, &format!("{plugin}.wasm"), component);
+    let answer = ask(server, &format!("/plugins/{plugin}/reload")).await;
+    let live = shown(server, plugin).await;
+    assert_eq!(live["version"]["digest"], sha256_hex(component), "{answer}");
+}
+
+/// Asks for something at the operators' listener, which says what came of it.
+async fn ask(server: &Server, path: &str) -> String {
     let http = Http::connect(server.metrics_port()).await;
     let mut http = http.expect("the operators' listener accepts connections");
-    let answer = http.post(&format!("/plugins/{plugin}/reload"), "").await;
-    let answer = answer.expect("it answers");
+    let answer = http.post(path, "").await.expect("it answers");
     assert_eq!(answer.status, 200, "{answer:?}");
-    let live = shown(server, plugin).await;
-    assert_eq!(live["version"]["digest"], sha256_hex(component), "{answer:?}");
+    answer.body
 }
 
 fn resident(fleet: &Fleet) -> u64 {

@@ -17,6 +17,10 @@ use std::time::{Duration, Instant};
 use jackfield_protocol::signature::sha256_hex;
 use parking_lot::Mutex;
 use shelf::Shelf;
+use thread_priority::{
+    NormalThreadSchedulePolicy, ThreadId, ThreadPriority, ThreadPriorityValue, ThreadSchedulePolicy,
+    set_thread_priority_and_policy, thread_native_id,
+};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
@@ -84,16 +88,19 @@ impl Compiler {
 /// Runs this on a thread that stands back behind those who serve, and says so if it takes long. Nobody can stop a compilation.
 fn behind_others<R: Send>(source: Source<'_>, run: impl FnOnce() -> Result<R, String> + Send) -> Result<R, String> {
     thread::scope(|scope| {
-        let (done, end) = sync_channel::<()>(1);
+        let (begun, end) = sync_channel(1);
         let compiler = thread::Builder::new().name("compiler".to_owned());
         let compiling = compiler.spawn_scoped(scope, move || {
-            let _done = done;
-            // Where that is not possible it takes its turn like everybody else.
-            let _ = source.nice.then(|| rustix::process::nice(NICE));
+            let thread = thread_native_id();
+            if source.nice {
+                schedule(thread, NormalThreadSchedulePolicy::Idle);
+            }
+            // It is heard: the other end waits for this one to be gone.
+            let _ = begun.send(thread);
             run()
         });
         let compiling = compiling.map_err(|error| format!("no thread to compile it: {error}"))?;
-        tell_while_it_lasts(source.plugin, &end);
+        accompany(source, &end);
         compiling
             .join()
             .map_err(|_| "its compilation panicked".to_owned())
@@ -101,12 +108,27 @@ fn behind_others<R: Send>(source: Source<'_>, run: impl FnOnce() -> Result<R, St
     })
 }
 
-fn tell_while_it_lasts(plugin: &str, end: &Receiver<()>) {
+/// Waits for the end of a compilation. One that has stood back for a while takes its turn like everybody else: on a machine that is busy with
+/// something else it would take a minute, and it may be the mend that everybody waits for.
+fn accompany(source: Source<'_>, end: &Receiver<ThreadId>) {
+    let Ok(thread) = end.recv() else { return };
     let begun = Instant::now();
+    if source.nice && end.recv_timeout(COURTESY) == Err(RecvTimeoutError::Timeout) {
+        schedule(thread, NormalThreadSchedulePolicy::Other);
+    }
     while end.recv_timeout(LONG) == Err(RecvTimeoutError::Timeout) {
         let seconds = begun.elapsed().as_secs();
-        tracing::warn!(plugin, seconds, "a plugin is still being compiled");
+        tracing::warn!(source.plugin, seconds, "a plugin is still being compiled");
     }
+}
+
+/// Has a thread run when nobody else wants a core (a thread that is merely less urgent holds up those who serve for milliseconds), or like
+/// others. Where that is not allowed, it goes on as it is.
+fn schedule(thread: ThreadId, policy: NormalThreadSchedulePolicy) {
+    let _ = ThreadPriorityValue::try_from(ORDINARY).map(|priority| {
+        let priority = ThreadPriority::Crossplatform(priority);
+        set_thread_priority_and_policy(thread, priority, ThreadSchedulePolicy::Normal(policy))
+    });
 }
 
 /// Under what code is kept: what it was made of, and all that had a say in it.
@@ -157,8 +179,11 @@ fn put_away(component: &Component, shelf: &Shelf, name: &str) {
 /// Bytes of a component beyond which its compilation takes seconds and a few hundred megabytes: twenty times a plugin in Rust.
 const LARGE: usize = 1 << 20;
 
-/// How far compiling stands back.
-const NICE: i32 = 10;
+/// What [`set_thread_priority_and_policy`] takes for an ordinary thread's niceness of 0.
+const ORDINARY: u8 = 48;
+
+/// How long a compilation stands back: several times as long as one of a plugin in Rust takes.
+const COURTESY: Duration = Duration::from_secs(2);
 
 /// A compilation that takes longer is told of, again and again: longer than any plugin in Rust takes on a busy machine.
 const LONG: Duration = Duration::from_secs(10);

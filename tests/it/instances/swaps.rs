@@ -14,7 +14,7 @@ use crate::harness::server::{Server, Setup};
 use crate::harness::wait::{GLANCE, within};
 
 /// An instance that is told by its configuration alone over which broker it goes.
-fn over(adapter: &str) -> Setup {
+pub(crate) fn over(adapter: &str) -> Setup {
     let plugins = ["adapter-redis", "adapter-redis-cluster", "adapter-nats"];
     let setup = plugins.iter().fold(Setup::default(), |setup, name| setup.built(name));
     setup.with_metrics().config(adapter)
