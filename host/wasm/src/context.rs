@@ -96,6 +96,8 @@ pub(crate) struct Context {
     limits: Bounds,
     /// The tick during which the last call began.
     pub(crate) began_at: u64,
+    /// Whether the running call's time has been counted anew.
+    looked_anew: bool,
     /// The thread's CPU time when a running call was first seen by the ticker.
     seen_at: Option<Duration>,
 }
@@ -230,6 +232,7 @@ pub(crate) fn refill(store: &mut Store<Context>) {
     store.data().host.pulse.keep_going();
     store.set_epoch_deadline(1);
     let context = store.data_mut();
+    context.looked_anew = false;
     context.began_at = context.host.pulse.ticks();
     context.seen_at = None;
     context.told.clear();
@@ -265,6 +268,7 @@ fn store(identity: Arc<Identity>, host: Arc<HostSide>) -> Store<Context> {
         asker: Arc::default(),
         limits: bounds,
         began_at: 0,
+        looked_anew: false,
         seen_at: None,
     };
     let mut store = Store::new(&engine, context);
@@ -314,6 +318,15 @@ impl Context {
             ..
         } = &self.limits;
         memory_bytes - began_with > (self.identity.limits.memory_bytes.saturating_sub(*began_with)) / 2
+    }
+
+    /// The host has done something in the midst of the call that takes long by its nature, which is not the guest's doing: its time is
+    /// counted from the next tick on. Once a call, or it could go on for ever.
+    pub(crate) fn look_anew(&mut self) {
+        if !self.looked_anew {
+            self.looked_anew = true;
+            self.seen_at = None;
+        }
     }
 
     fn judge(&mut self) -> UpdateDeadline {

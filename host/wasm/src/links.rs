@@ -88,7 +88,9 @@ fn read<O: serde::de::DeserializeOwned>(options: &str) -> std::result::Result<O,
 
 impl links::Host for Context {
     fn open(&mut self, link: u32, broker: links::Broker, options: String) -> Result<std::result::Result<(), String>> {
-        Ok(self.links()?.open(link, broker, options))
+        let opened = self.links()?.open(link, broker, options);
+        self.look_anew();
+        Ok(opened)
     }
 
     fn publish(&mut self, link: u32, batch: Vec<links::Outgoing>) -> Result<std::result::Result<(), String>> {
