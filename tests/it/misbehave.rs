@@ -62,14 +62,7 @@ async fn a_plugin_that_holds_up_others_rests_before_it_is_called_again() {
     for (round, way) in ["loop-room", "memory-room"].iter().enumerate() {
         let refusal = client.refused(way).await;
         assert_eq!(refusal["status"], 503, "{refusal}");
-        until("the plugin to be called again", async || {
-            client.ask("room").await;
-            let Heard::Text(answer) = client.hear().await else {
-                panic!("the connection goes on");
-            };
-            (answer["event"] == "pusher_internal:subscription_succeeded").then_some(())
-        })
-        .await;
+        comes_back(&mut client).await;
         client.unsubscribe("room").await;
         assert_eq!(server.traps("misbehave", "auth").await, round as u64 + 1, "after {way}");
     }
@@ -79,6 +72,18 @@ async fn a_plugin_that_holds_up_others_rests_before_it_is_called_again() {
             .await,
         0
     );
+}
+
+/// Asks until the plugin is called again.
+async fn comes_back(client: &mut Client) {
+    until("the plugin to be called again", async || {
+        client.ask("room").await;
+        let Heard::Text(answer) = client.hear().await else {
+            panic!("the connection goes on");
+        };
+        (answer["event"] == "pusher_internal:subscription_succeeded").then_some(())
+    })
+    .await;
 }
 
 // The instances that are thrown away are given back, over and over.
@@ -121,14 +126,7 @@ async fn a_plugin_that_traps_again_and_again_is_paused_and_comes_back() {
         assert!(error.contains("paused"), "{error}");
     }
     assert_eq!(server.calls("misbehave", "auth").await, calls, "nobody calls it");
-    until("the plugin to be called again", async || {
-        client.ask("room").await;
-        let Heard::Text(answer) = client.hear().await else {
-            panic!("the connection goes on");
-        };
-        (answer["event"] == "pusher_internal:subscription_succeeded").then_some(())
-    })
-    .await;
+    comes_back(&mut client).await;
     assert_eq!(server.metric(paused).await, 0);
     assert_eq!(server.ready().await.0, 200, "a pause closes no instance");
 }
