@@ -2,6 +2,7 @@
 
 mod allocations;
 mod channels;
+mod large;
 mod members;
 
 use std::sync::Arc;
@@ -276,7 +277,17 @@ impl House {
 
     /// Takes a turn of a shard and says what waits for one of its sockets.
     fn hears(&mut self, shard: usize, slot: usize) -> String {
-        self.shards[shard].turn(|(), joined| welcome(joined));
+        self.turn(shard);
+        self.waits(shard, slot)
+    }
+
+    /// Takes a turn of a shard. True if there is more.
+    fn turn(&mut self, shard: usize) -> bool {
+        self.shards[shard].turn(|(), joined| welcome(joined))
+    }
+
+    /// Says what waits for one of a shard's sockets.
+    fn waits(&mut self, shard: usize, slot: usize) -> String {
         let outbox = self.shards[shard].outbox(slot);
         let mut slices = [std::io::IoSlice::new(&[]); 64];
         let filled = outbox.fill(&mut slices);

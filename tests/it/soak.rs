@@ -7,17 +7,20 @@ mod picture;
 
 use std::fs;
 use std::path::PathBuf;
+use std::slice;
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use jackfield_protocol::signature::sha256_hex;
+use parking_lot::Mutex;
 use tokio::time::sleep;
 
-use crate::harness::brokers::Broker;
+use crate::harness::brokers::{Broker, RedisCluster};
 use crate::harness::fleet::{Fleet, Way};
 use crate::harness::http::{Http, get};
 use crate::harness::load::Load;
 use crate::harness::server::{Server, Setup, named};
-use crate::instances::swaps::{nats, over, redis, swap, three};
+use crate::instances::swaps::{nats, over, redis, redis_cluster, swap, three};
 use crate::reload::{another, put, read, shown};
 use picture::Picture;
 
@@ -29,7 +32,7 @@ struct Row {
     heard: usize,
     quiet: Vec<Duration>,
     during: Vec<Duration>,
-    /// Resident bytes of the three processes together.
+    /// Resident bytes of all processes together.
     before: u64,
     after: u64,
 }
@@ -86,73 +89,129 @@ async fn changes(fleet: &Fleet, kind: &str, change: impl AsyncFn(&Server, u32)) 
     for number in 0..servers {
         make(number).await;
     }
-    let load = Load::over(fleet).await;
-    let before = resident(fleet);
+    let change_all = async || {
+        for number in servers..servers + changes {
+            make(number).await;
+        }
+    };
+    under_load(kind, changes, slice::from_ref(fleet), change_all).await.0
+}
+
+/// Loads on all these fleets while something is changed `changes` times. With it, the deliveries of the first of them.
+async fn under_load(
+    kind: &str,
+    changes: u32,
+    fleets: &[Fleet],
+    change: impl AsyncFnOnce(),
+) -> (Row, Vec<(Instant, Duration)>) {
+    let mut loads = Vec::new();
+    for fleet in fleets {
+        loads.push(Load::over(fleet).await);
+    }
+    let before = resident(fleets);
     let began = Instant::now();
     sleep(quiet()).await;
     let changing = Instant::now();
-    for number in servers..servers + changes {
-        make(number).await;
-    }
+    change().await;
     let done = Instant::now();
     // The version before the live one is kept for thirty seconds.
     sleep(if asked().is_some() { KEPT } else { Duration::ZERO }).await;
-    let after = resident(fleet);
-    let (quiet, during) = (load.delays(began, changing), load.delays(changing, done));
-    let verdict = load.end().await;
-    assert_eq!((verdict.refused, verdict.closed), (0, vec![0, 0, 0]), "{kind}");
-    let (acknowledged, heard) = (verdict.acknowledged, verdict.heard);
-    assert!(heard >= 3 * acknowledged, "{heard} of 3 x {acknowledged}");
-    Row {
+    let mut row = Row {
         kind: kind.to_owned(),
         changes,
-        acknowledged,
-        heard,
-        quiet,
-        during,
+        acknowledged: 0,
+        heard: 0,
+        quiet: loads.iter().flat_map(|load| load.delays(began, changing)).collect(),
+        during: loads.iter().flat_map(|load| load.delays(changing, done)).collect(),
         before,
-        after,
+        after: resident(fleets),
+    };
+    let deliveries = loads[0].deliveries();
+    for load in loads {
+        let verdict = load.end().await;
+        assert_eq!((verdict.refused, verdict.closed), (0, vec![0, 0, 0]), "{kind}");
+        let (acknowledged, heard) = (verdict.acknowledged, verdict.heard);
+        assert!(heard >= 3 * acknowledged, "{heard} of 3 x {acknowledged}");
+        row.acknowledged += acknowledged;
+        row.heard += heard;
     }
+    (row, deliveries)
 }
 
-// README: from Redis to NATS and back.
+// README: from one broker to another.
 #[tokio::test]
 async fn from_one_broker_to_another_and_back_goes_unnoticed() {
-    let (first, second) = (Broker::redis().await, Broker::nats().await);
-    let fleet = three(&redis(&first)).await;
-    let load = Load::over(&fleet).await;
-    let before = resident(&fleet);
-    let began = Instant::now();
-    sleep(quiet()).await;
-    let changing = Instant::now();
-    let mut picture = Picture::new(began);
-    let rounds = asked().map_or(1, |changes| (changes / BROKER_SHARE).max(1));
-    for _ in 0..rounds {
-        for (adapter, name) in [(nats(&second), "adapter-nats"), (redis(&first), "adapter-redis")] {
-            picture.mark(&format!("to {}", name.trim_start_matches("adapter-")));
-            swap(&fleet, &adapter, name).await;
-            picture.mark("all are there");
-            sleep(quiet()).await;
-        }
+    let mut places = Vec::new();
+    for _ in 0..fleets() {
+        places.push((Broker::redis().await, Broker::nats().await, RedisCluster::start().await));
     }
-    let done = Instant::now();
-    let after = resident(&fleet);
-    let (quiet, during) = (load.delays(began, changing), load.delays(changing, done));
-    picture.draw(&load.deliveries());
-    let verdict = load.end().await;
-    assert_eq!((verdict.refused, verdict.closed), (0, vec![0, 0, 0]));
-    let row = Row {
-        kind: "another broker, instance after instance".to_owned(),
-        changes: 2 * rounds,
-        acknowledged: verdict.acknowledged,
-        heard: verdict.heard,
-        quiet,
-        during,
-        before,
-        after,
-    };
+    let ways: Vec<_> = places
+        .iter()
+        .map(|(first, second, third)| {
+            vec![
+                (redis(first), "adapter-redis"),
+                (nats(second), "adapter-nats"),
+                (redis_cluster(third), "adapter-redis-cluster"),
+            ]
+        })
+        .collect();
+    let (row, picture) = swaps("another broker, instance after instance", &ways).await;
     write("brokers.md", &table(&[row]));
     write("brokers.svg", &picture.svg());
+}
+
+#[tokio::test]
+async fn from_one_prefix_to_another_and_back_goes_unnoticed() {
+    let mut brokers = Vec::new();
+    for _ in 0..fleets() {
+        brokers.push(Broker::redis().await);
+    }
+    let ways: Vec<_> = brokers
+        .iter()
+        .map(|broker| {
+            let apart = format!("{}\nredis.prefix = \"apart:\"", redis(broker));
+            vec![(redis(broker), "adapter-redis"), (apart, "adapter-redis")]
+        })
+        .collect();
+    let (row, _) = swaps("another prefix, instance after instance", &ways).await;
+    write("prefixes.md", &table(&[row]));
+}
+
+/// Has a fleet for each list of adapters, which goes from each to the next and at last to the first again, over and over.
+async fn swaps(kind: &str, ways: &[Vec<(String, &'static str)>]) -> (Row, Picture) {
+    let mut fleets = Vec::new();
+    for adapters in ways {
+        fleets.push(three(&adapters[0].0).await);
+    }
+    let round = ways.iter().map(Vec::len).sum::<usize>() as u32;
+    let rounds = asked().map_or(1, |changes| changes.div_ceil(round));
+    let marks = Mutex::new(Vec::new());
+    let swap_all = async || {
+        let each = fleets
+            .iter()
+            .zip(ways)
+            .enumerate()
+            .map(async |(fleet_number, (fleet, adapters))| {
+                for number in 0..rounds {
+                    for (adapter, name) in adapters.iter().cycle().skip(1).take(adapters.len()) {
+                        let mark = |what: String| {
+                            if fleet_number == 0 && number == 0 {
+                                marks.lock().push((Instant::now(), what));
+                            }
+                        };
+                        mark(format!("to {}", name.trim_start_matches("adapter-")));
+                        swap(fleet, adapter, name).await;
+                        mark("all are there".to_owned());
+                        sleep(PAUSE).await;
+                    }
+                }
+            });
+        join_all(each).await;
+    };
+    let (row, deliveries) = under_load(kind, rounds * round, &fleets, swap_all).await;
+    let marks = marks.into_inner();
+    let (first, last) = (marks[0].0 - quiet(), marks[marks.len() - 1].0 + quiet());
+    (row, Picture::of(first..last, &marks, &deliveries))
 }
 
 /// Puts a version into the folder and has the server load it, if it has not seen it already.
@@ -172,13 +231,14 @@ async fn ask(server: &Server, path: &str) -> String {
     answer.body
 }
 
-fn resident(fleet: &Fleet) -> u64 {
-    fleet.servers.iter().map(Server::resident_bytes).sum()
+fn resident(fleets: &[Fleet]) -> u64 {
+    let servers = fleets.iter().flat_map(|fleet| &fleet.servers);
+    servers.map(Server::resident_bytes).sum()
 }
 
 fn table(rows: &[Row]) -> String {
     let mut text = "| what is changed | how often | acknowledged | heard | lost, doubled, out of order, refused | delivery quiet, p50 / p99 ms | \
-                    during, p50 / p99 ms | memory of three, before and after |\n| --- | --- | --- | --- | --- | --- | --- | --- |\n"
+                    during, p50 / p99 ms | memory of all, before and after |\n| --- | --- | --- | --- | --- | --- | --- | --- |\n"
         .to_owned();
     for row in rows {
         let (kind, changes, acknowledged, heard) = (&row.kind, row.changes, row.acknowledged, row.heard);
@@ -226,8 +286,13 @@ fn write(name: &str, text: &str) {
 /// Enough to see that it works.
 const SHORT: u32 = 6;
 
-/// To another broker takes some seconds: of a thousand changes so many fewer.
-const BROKER_SHARE: u32 = 50;
+/// How many fleets go from one adapter to another at the same time: each swap takes some seconds of waiting.
+fn fleets() -> usize {
+    if asked().is_some() { 8 } else { 1 }
+}
+
+/// Between two swaps of a fleet.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// A little longer than the version before the live one is kept.
 const KEPT: Duration = Duration::from_secs(35);

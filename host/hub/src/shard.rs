@@ -6,6 +6,7 @@
 //!
 //! `C` is what the owner keeps for a socket; the shard only holds it.
 
+mod delivery;
 mod dirty;
 mod handle;
 mod socket;
@@ -23,10 +24,11 @@ use slab::Slab;
 
 use crate::channel::Joiner;
 use crate::gate::Grant;
-use crate::hub::{Event, Hub, JoinError, Leaver};
+use crate::hub::{Hub, JoinError, Leaver};
 use crate::outbox::{Outbox, OutboxLimits};
 use crate::topic::Topic;
 use crate::users::Place;
+use delivery::Spreads;
 use dirty::Dirty;
 use socket::{Membership, Socket};
 
@@ -42,7 +44,10 @@ pub struct Shard<C> {
     /// Subscriptions that had to wait for the adapter, oldest first: until when, and which.
     waiting: VecDeque<(u64, Late)>,
     dirty: Dirty,
+    spreads: Spreads,
     jobs: Vec<Job>,
+    /// Jobs worked off since the handle was last told.
+    done: usize,
     /// Frames put into outboxes by `Deliver` jobs since the start.
     pub deliveries: u64,
     /// Connections cut because their outbox was full.
@@ -82,7 +87,9 @@ impl<C> Shard<C> {
             channels: HashMap::new(),
             waiting: VecDeque::new(),
             dirty: Dirty::default(),
+            spreads: Spreads::default(),
             jobs: Vec::new(),
+            done: 0,
             deliveries: 0,
             cut: 0,
         }
@@ -160,6 +167,7 @@ impl<C> Shard<C> {
 
     /// Queues a close frame behind what waits; nothing is accepted after it.
     pub fn close(&mut self, slot: usize, close: Close) {
+        self.settle_all();
         self.push(slot, websocket::close_frame(close));
         self.sockets[slot].closing = true;
     }
@@ -169,14 +177,18 @@ impl<C> Shard<C> {
         self.sockets[slot].closing
     }
 
-    /// Works off the jobs that have gathered. `welcome` is asked for the frames that tell somebody who has come into a channel;
-    /// none if they have gone again.
-    pub fn turn(&mut self, mut welcome: impl FnMut(&C, &Joined) -> Vec<Bytes>) {
+    /// Works off the jobs that have gathered, deliveries to large channels in part: true if there is more, for which another turn is
+    /// to be taken when others have had theirs. `welcome` is asked for the frames that tell somebody who has come into a
+    /// channel; none if they have gone again.
+    pub fn turn(&mut self, mut welcome: impl FnMut(&C, &Joined) -> Vec<Bytes>) -> bool {
         let mut jobs = std::mem::take(&mut self.jobs);
-        self.hub.shard(self.index).take(&mut jobs);
+        self.hub
+            .shard(self.index)
+            .take(&mut jobs, std::mem::take(&mut self.done));
         for job in jobs.drain(..) {
+            self.done += 1;
             match job {
-                Job::Deliver(event) => self.deliver(&event),
+                Job::Deliver(event) => self.begin(event),
                 Job::Joined(joined) => self.join(&joined, &mut welcome),
                 Job::Tell(place, frame) if self.is_there(place) => self.push(place.slot, frame),
                 Job::Close(place, close) if self.is_there(place) => self.close(place.slot, close),
@@ -186,6 +198,8 @@ impl<C> Shard<C> {
         }
         // The emptied vector goes back and forth with the handle's: no allocation in the long run.
         self.jobs = jobs;
+        self.spread();
+        !self.spreads.is_empty()
     }
 
     /// The sockets whose timers are to be looked at, new ones among them. Each needs a [`Shard::look_again`]. Called every second or
@@ -283,27 +297,6 @@ impl<C> Shard<C> {
         self.channels.values().map(Vec::len).sum()
     }
 
-    fn deliver(&mut self, event: &Event) {
-        let Some(subscribers) = self.channels.get(&event.topic) else {
-            return;
-        };
-        let frame = match subscribers.len() {
-            few if few < COPIED_FOR => event.frame.clone(),
-            // The cores would fight over one count of references, twice for every subscriber.
-            _ => Bytes::copy_from_slice(&event.frame),
-        };
-        let line = self.dirty.line(subscribers.len());
-        for slot in subscribers {
-            let socket = &mut self.sockets[*slot];
-            if event.except == Some(socket.id) {
-                continue;
-            }
-            let cut = socket.push(*slot, frame.clone(), &self.limits, line);
-            self.deliveries += u64::from(!cut);
-            self.cut += u64::from(cut);
-        }
-    }
-
     fn close_all(&mut self, topic: &Topic, close: Close) {
         for slot in self.channels.get(topic).cloned().unwrap_or_default() {
             if !self.sockets[slot].closing {
@@ -318,6 +311,7 @@ impl<C> Shard<C> {
         if !self.is_there(joined.place) || !self.sockets[slot].waits_for(&joined.topic, joined.ticket) {
             return;
         }
+        self.settle(&joined.topic);
         let frames = welcome(&self.sockets[slot].owner, joined);
         let subscribers = self.channels.entry(joined.topic.clone()).or_default();
         subscribers.push(slot);
@@ -353,6 +347,7 @@ impl<C> Shard<C> {
 
     /// Fills the gap with the last subscriber, whose position changes: constant time whatever the channel's size.
     fn unlist(&mut self, topic: &Topic, position: usize) {
+        self.settle(topic);
         let subscribers = self.channels.get_mut(topic).expect("a member's channel is listed");
         subscribers.swap_remove(position);
         if let Some(moved) = subscribers.get(position) {
@@ -365,6 +360,3 @@ impl<C> Shard<C> {
 
 /// How long a subscription waits for the adapter to follow its channel before it is refused.
 const FOLLOW_WAIT_MS: u64 = 5_000;
-
-/// Subscribers on one shard from which on their frame is worth a copy of the shard's own.
-const COPIED_FOR: usize = 8;

@@ -11,11 +11,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use jackfield_hub::{OutboxLimits, Shard, ShardHandle};
+use jackfield_hub::{Event, OutboxLimits, Shard, ShardHandle};
 use jackfield_protocol::close::Close;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::{Notify, watch};
+use tokio::task::coop::consume_budget;
 use tokio::task::{LocalSet, yield_now};
 use tokio::time::timeout;
 
@@ -100,8 +101,8 @@ impl EventLoop {
         &self.shared.counts[self.index]
     }
 
-    /// Writes one socket's outbox as far as the kernel takes it.
-    pub(crate) fn write_socket(&self, slot: usize) {
+    /// Writes one socket's outbox as far as the kernel takes it, and says how many bytes that were.
+    pub(crate) fn write_socket(&self, slot: usize) -> usize {
         let mut shard = self.shard.borrow_mut();
         let connection = Rc::clone(shard.owner(slot));
         let (written, bytes) = connection.socket.write(shard.outbox(slot));
@@ -109,16 +110,27 @@ impl EventLoop {
         let closing = shard.is_closing(slot);
         drop(shard);
         connection.wrote(written, closing);
+        bytes
     }
 
     /// Works off what is queued for this loop's shard. Also called by a conversation that has just come into a channel, so that
-    /// its welcome stands in front of whatever it is told next.
-    pub(crate) fn take_turn(&self) {
+    /// its welcome stands in front of whatever it is told next. True if there is more to do.
+    pub(crate) fn take_turn(&self) -> bool {
         let mut shard = self.shard.borrow_mut();
-        shard.turn(|connection, joined| connection.welcome(joined));
+        let more = shard.turn(|connection, joined| connection.welcome(joined));
         let counts = self.counts();
         counts.delivered.store(shard.deliveries, Ordering::Relaxed);
         counts.cut.store(shard.cut, Ordering::Relaxed);
+        more
+    }
+
+    /// Whether one of these channels has more to deliver on this loop than it should.
+    pub(crate) fn is_behind(events: &[Event]) -> bool {
+        let behind = |event_loop: &Rc<Self>| {
+            let shard = event_loop.shard.borrow();
+            events.iter().any(|event| shard.is_behind(&event.topic))
+        };
+        CURRENT.with_borrow(|current| current.as_ref().is_some_and(behind))
     }
 
     /// Starts a task of this thread's loop. The loop's set of tasks owns it and drops it when the loop ends.
@@ -140,30 +152,30 @@ impl EventLoop {
         }
     }
 
-    /// Works off jobs and writes dirty sockets, in slices: a large channel must not hold up the rest.
+    /// Works off jobs and writes dirty sockets, in slices: a large channel must not hold up the rest. Whoever does something to the
+    /// shard later wakes it again, so it looks only once.
     async fn write(self: Rc<Self>) {
         loop {
             self.dirty.notified().await;
-            loop {
-                self.take_turn();
-                if self.write_slice() == 0 {
-                    break;
-                }
+            while self.take_turn() | self.write_slice() {
                 yield_now().await;
             }
+            consume_budget().await;
         }
     }
 
-    /// Writes some dirty sockets and says how many.
-    fn write_slice(&self) -> usize {
-        for written in 0..SLICE {
+    /// Writes some dirty sockets. True if there are more.
+    fn write_slice(&self) -> bool {
+        let mut bytes = 0;
+        for _ in 0..SLICE {
             let next = self.shard.borrow_mut().next_dirty();
-            match next {
-                Some(slot) => self.write_socket(slot),
-                None => return written,
+            let Some(slot) = next else { return false };
+            bytes += self.write_socket(slot);
+            if bytes >= SLICE_BYTES {
+                break;
             }
         }
-        SLICE
+        true
     }
 
     /// Once a second: activity timers, subscriptions that waited too long, counters. One walk over the sockets costs less
@@ -268,6 +280,9 @@ const SCRATCH_BYTES: usize = 64 << 10;
 
 /// Sockets written before other tasks get their turn: a fraction of a millisecond.
 const SLICE: usize = 64;
+
+/// Bytes after which a slice ends sooner: those who lag have much to be written, and to copy it takes longer than the calls.
+const SLICE_BYTES: usize = 128 << 10;
 
 /// How often timers are looked at.
 const TICK: Duration = Duration::from_secs(1);

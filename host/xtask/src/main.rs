@@ -71,7 +71,7 @@ enum Task {
     },
     /// Build, then change plugins and brokers under load, over and over; tables and a picture go to target/soak/.
     Soak {
-        /// How many changes of each plugin; to another broker a fiftieth of them.
+        /// How many changes of each kind.
         #[arg(default_value_t = 1_000)]
         changes: u32,
     },

@@ -9,13 +9,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use anyhow::Result;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::client::{ask, masked, open, until};
+use crate::cores::Cores;
 use crate::process::{Server, root};
 use crate::publisher::{Publisher, event, signed};
 use crate::raw_broker::{Brokers, Kind};
@@ -43,8 +43,7 @@ struct Noticed {
 /// median of the runs, and the longest of all, in microseconds.
 #[expect(clippy::print_stdout, reason = "the table is what the bench is for")]
 pub(crate) fn run(only: &str) -> Result<()> {
-    let (attacked, others) = cores()?;
-    sched_setaffinity(None, &others)?;
+    let cores = Cores::divide()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     println!(
         "others, while {CONNECTIONS} clients are refused as fast as they ask, microseconds: p50, p99, longest of a run, of all"
@@ -55,7 +54,7 @@ pub(crate) fn run(only: &str) -> Result<()> {
     );
     for (name, pause_after, asked) in ROWS.into_iter().filter(|(name, ..)| name.contains(only)) {
         let plugins = folder(pause_after)?;
-        let runs = runtime.block_on(runs(&plugins, asked, &attacked, &others));
+        let runs = runtime.block_on(runs(&plugins, asked, &cores));
         fs::remove_dir_all(&plugins)?;
         let (pings, deliveries) = runs?.into_iter().map(|run| (run.pings, run.deliveries)).unzip();
         println!("{name:<44} {} {}", columns(pings), columns(deliveries));
@@ -73,19 +72,6 @@ fn columns(runs: Vec<Vec<Duration>>) -> String {
     format!("{:>7} {:>7} {:>7} {:>7}", at(50), at(99), longest.0, longest.1)
 }
 
-/// The last core, for the instance that is attacked, and the others, for whoever notices something. Else it would be the kernel's scheduler that
-/// has those wait who have become ready while a plugin has their core: for 4 ms at times.
-fn cores() -> Result<(CpuSet, CpuSet)> {
-    let mut others = sched_getaffinity(None)?;
-    let last = (0..CpuSet::MAX_CPU).rev().find(|&core| others.is_set(core));
-    let last = last.context("there is a core")?;
-    ensure!(others.count() > 1, "this takes two cores");
-    let mut attacked = CpuSet::new();
-    attacked.set(last);
-    others.unset(last);
-    Ok((attacked, others))
-}
-
 /// An instance with the plugin, and one without, around a broker.
 struct Pair {
     server: Server,
@@ -94,17 +80,15 @@ struct Pair {
 }
 
 /// One run after the other. That two instances find each other takes seconds, so all pairs do it at the same time.
-async fn runs(plugins: &Path, asked: &'static str, attacked: &CpuSet, others: &CpuSet) -> Result<Vec<Noticed>> {
+async fn runs(plugins: &Path, asked: &'static str, cores: &Cores) -> Result<Vec<Noticed>> {
     let mut pairs = Vec::new();
     for _ in 0..RUNS {
         let brokers = Brokers::start(Kind::Redis).await;
         let (variable, address) = brokers.address();
         let start = |lines, plugins: &Path| Server::host_with(lines, plugins, Some((variable, &address)));
-        sched_setaffinity(None, attacked)?;
-        let server = start("[auth]\nchain = [\"misbehave\", \"auth-pusher\"]", plugins)?;
-        sched_setaffinity(None, others)?;
+        let attacked = || start("[auth]\nchain = [\"misbehave\", \"auth-pusher\"]", plugins);
         pairs.push(Pair {
-            server,
+            server: cores.start(attacked)?,
             elsewhere: start("", &root()?.join("plugins"))?,
             _brokers: brokers,
         });

@@ -1,21 +1,25 @@
 //! What a quiet channel notices of a flooded one on the same instance: how long its events take, with the flood and without.
 //!
-//! The quiet channel has a thread of the bench for itself: it must not wait until the other one has read the flood.
+//! The server has a core for itself, and the quiet channel a thread of the bench that goes before the one which reads the flood:
+//! it must wait for nobody but the server.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
 use jackfield_protocol::names::ChannelName;
 use jackfield_protocol::pusher::frames;
 use jackfield_protocol::websocket;
+use rustix::process::nice;
 use tokio::io::AsyncReadExt as _;
 use tokio::task::JoinSet;
 use tokio::time::sleep_until;
 
+use crate::cores::Cores;
 use crate::cost::block_on;
 use crate::entry::Entry;
 use crate::figure::{Figure, Goal, Spread};
@@ -60,9 +64,12 @@ pub(crate) fn run(args: &FairnessArgs) -> Result<()> {
         args.seconds
     );
     println!("{}", Figure::heads());
+    let cores = Cores::divide()?;
+    let quiet = Quiet::start(Duration::from_secs(args.seconds));
+    nice(LAST)?;
     let mut runs = Vec::new();
     for _ in 0..args.runs {
-        runs.push(block_on(measure(args))?);
+        runs.push(block_on(measure(args, &cores, &quiet))?);
     }
     let all = |value: &dyn Fn(&Run) -> f64| runs.iter().map(value).collect::<Vec<f64>>();
     for (what, share) in [
@@ -88,8 +95,8 @@ pub(crate) fn run(args: &FairnessArgs) -> Result<()> {
     Ok(())
 }
 
-async fn measure(args: &FairnessArgs) -> Result<Run> {
-    let server = Server::host()?;
+async fn measure(args: &FairnessArgs, cores: &Cores, quiet: &Quiet) -> Result<Run> {
+    let server = cores.start(Server::host)?;
     let (channel, data) = (ChannelName::parse("flooded")?, "x".repeat(BYTES));
     let frame = websocket::text_frame(frames::event(&channel, "event", &data).as_bytes());
     // Each frame is a round by itself: nobody waits for those who lag.
@@ -99,32 +106,52 @@ async fn measure(args: &FairnessArgs) -> Result<Run> {
         let frames = Rc::clone(&frames);
         received.listen(stream, frame.as_ref().into(), move |_| frames.replace(frames.get() + 1));
     }
-    let span = Duration::from_secs(args.seconds);
-    let quiet = || {
-        let entry = server.entry;
-        thread::spawn(move || block_on(listen(entry, span)))
-    };
-    let joined =
-        |thread: thread::JoinHandle<Result<Times>>| thread.join().map_err(|_| anyhow!("the quiet one panicked"))?;
-    let alone = joined(quiet())?;
+    quiet.asked.send(server.entry)?;
+    let alone = quiet.heard.recv()??;
     let begun = Instant::now();
-    let probe = quiet();
+    quiet.asked.send(server.entry)?;
     let request = signed("events", &event(channel.as_str(), &data))?;
     let mut publisher = server.entry.publisher(0, 0).await?;
     let mut publishes = 0;
-    while !probe.is_finished() {
+    let flooded = loop {
+        match quiet.heard.try_recv() {
+            Err(TryRecvError::Empty) => {}
+            heard => break heard??,
+        }
         publisher.send(&request).await?;
         publisher.answered().await?;
         publishes += 1;
-    }
+    };
     let seconds = begun.elapsed().as_secs_f64();
     Ok(Run {
         alone,
-        flooded: joined(probe)?,
+        flooded,
         deliveries: frames.get() as f64 / seconds,
         publishes: f64::from(publishes) / seconds,
         cut: received.gone(),
     })
+}
+
+/// The quiet channel's own thread.
+struct Quiet {
+    asked: Sender<Entry>,
+    heard: Receiver<Result<Times>>,
+}
+
+impl Quiet {
+    /// Listens for so long whenever it is asked to.
+    fn start(span: Duration) -> Self {
+        let (asked, asks) = mpsc::channel();
+        let (tell, heard) = mpsc::channel();
+        thread::spawn(move || {
+            while let Ok(entry) = asks.recv() {
+                if tell.send(block_on(listen(entry, span))).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { asked, heard }
+    }
 }
 
 /// Publishes to a quiet channel, and takes the time of each delivery. Events are numbered and sent at their time, whether those
@@ -189,5 +216,7 @@ const QUIET: usize = 10;
 const PACE: Duration = Duration::from_millis(20);
 /// Connections for its publishes: a second of them may be without an answer.
 const CONNECTIONS: usize = 50;
+/// Niceness of the thread that reads the flood: whoever else wants its core gets it.
+const LAST: i32 = 19;
 /// Of an event's data.
 const BYTES: usize = 100;

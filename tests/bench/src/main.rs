@@ -8,6 +8,7 @@
 
 mod bare;
 mod client;
+mod cores;
 mod cost;
 mod curves;
 mod disturbance;

@@ -108,13 +108,15 @@ impl RedisCluster {
     async fn all(&self, fine: impl Fn(&Broker) -> bool) {
         let end = Instant::now() + SETTLING;
         while !self.nodes.iter().all(&fine) {
-            assert!(
-                Instant::now() < end,
-                "the cluster did not settle:\n{}",
-                self.nodes[0].cli(&["CLUSTER", "NODES"])
-            );
+            assert!(Instant::now() < end, "the cluster did not settle:\n{}", self.views());
             sleep(GLANCE).await;
         }
+    }
+
+    /// What each node knows of all.
+    fn views(&self) -> String {
+        let views = self.nodes.iter().map(|node| node.cli(&["CLUSTER", "NODES"]));
+        views.collect::<Vec<_>>().join("\n")
     }
 
     /// Port and id of a slot's primary, as a node sees it.

@@ -28,7 +28,7 @@ pub(crate) fn nats(nats: &Broker) -> String {
     format!("[adapter]\ndriver = \"nats\"\nnats.servers = [\"{}\"]", nats.url())
 }
 
-fn redis_cluster(cluster: &RedisCluster) -> String {
+pub(crate) fn redis_cluster(cluster: &RedisCluster) -> String {
     let nodes = cluster.urls().join("\", \"");
     format!("[adapter]\ndriver = \"redis-cluster\"\nredis-cluster.nodes = [\"{nodes}\"]")
 }

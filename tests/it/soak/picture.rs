@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 /// What happened when.
 pub(super) struct Picture {
-    began: Instant,
     marks: Vec<(Duration, String)>,
     seconds: Vec<Second>,
 }
@@ -18,27 +17,11 @@ struct Second {
 }
 
 impl Picture {
-    pub(super) fn new(began: Instant) -> Self {
-        Self {
-            began,
-            marks: Vec::new(),
-            seconds: Vec::new(),
-        }
-    }
-
-    /// Something happens now.
-    pub(super) fn mark(&mut self, what: &str) {
-        self.marks.push((self.began.elapsed(), what.to_owned()));
-    }
-
-    /// Each delivery by the time at which it was heard, and how long it took.
-    pub(super) fn draw(&mut self, deliveries: &[(Instant, Duration)]) {
+    /// What happened when, and each delivery by the time at which it was heard, with how long it took.
+    pub(super) fn of(span: Range<Instant>, marks: &[(Instant, String)], deliveries: &[(Instant, Duration)]) -> Self {
         let mut seconds: Vec<Vec<Duration>> = Vec::new();
-        for (at, delay) in deliveries {
-            let Some(since) = at.checked_duration_since(self.began) else {
-                continue;
-            };
-            let second = since.as_secs() as usize;
+        for (at, delay) in deliveries.iter().filter(|(at, _)| span.contains(at)) {
+            let second = (*at - span.start).as_secs() as usize;
             seconds.resize(seconds.len().max(second + 1), Vec::new());
             seconds[second].push(*delay);
         }
@@ -52,7 +35,11 @@ impl Picture {
                 p99_ms: p99.as_secs_f64() * 1e3,
             }
         });
-        self.seconds = drawn.collect();
+        let marks = marks.iter().map(|(at, what)| (*at - span.start, what.clone()));
+        Self {
+            marks: marks.collect(),
+            seconds: drawn.collect(),
+        }
     }
 
     pub(super) fn svg(&self) -> String {

@@ -12,6 +12,8 @@ pub(super) struct Dirty {
     many: VecDeque<usize>,
     /// Who came last.
     was_many: bool,
+    /// More is about to be delivered to large channels.
+    held: bool,
 }
 
 impl Dirty {
@@ -24,8 +26,21 @@ impl Dirty {
         }
     }
 
+    /// Whether those of large channels wait for more.
+    pub(super) fn hold(&mut self, held: bool) {
+        self.held = held;
+    }
+
+    /// Whether sockets of large channels wait.
+    pub(super) fn has_many(&self) -> bool {
+        !self.many.is_empty()
+    }
+
     /// Takes turns for as long as there are some of both.
     pub(super) fn pop(&mut self) -> Option<usize> {
+        if self.held {
+            return self.few.pop_front();
+        }
         let next = match self.was_many {
             true => self.few.pop_front().or_else(|| self.many.pop_front()),
             false => self.many.pop_front().or_else(|| self.few.pop_front()),
@@ -36,7 +51,7 @@ impl Dirty {
 }
 
 /// Subscribers on one shard from which on a channel is large: to write to so many takes a fraction of a millisecond.
-const LARGE: usize = 64;
+pub(super) const LARGE: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -49,5 +64,16 @@ mod tests {
         dirty.line(LARGE).extend(1..3);
         let order: Vec<usize> = std::iter::from_fn(|| dirty.pop()).collect();
         assert_eq!(order, [10, 1, 11, 2, 12, 13]);
+    }
+
+    #[test]
+    fn those_of_large_channels_can_be_held_back() {
+        let mut dirty = Dirty::default();
+        dirty.line(LARGE + 1).push_back(10);
+        dirty.line(LARGE).push_back(1);
+        dirty.hold(true);
+        assert_eq!((dirty.pop(), dirty.pop()), (Some(1), None));
+        dirty.hold(false);
+        assert_eq!((dirty.pop(), dirty.pop()), (Some(10), None));
     }
 }

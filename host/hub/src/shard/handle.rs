@@ -14,7 +14,7 @@ use crate::users::Place;
 /// The queue in front of one shard.
 pub struct ShardHandle {
     jobs: Mutex<Vec<Job>>,
-    /// The length of `jobs`, readable without its lock.
+    /// Jobs not worked off yet, also those that the shard has begun with; readable without the lock.
     waiting: AtomicUsize,
     wake: Box<dyn Fn() + Send + Sync>,
 }
@@ -65,7 +65,7 @@ impl ShardHandle {
     pub(crate) fn push(&self, job: Job) {
         let mut jobs = self.jobs.lock();
         jobs.push(job);
-        self.waiting.store(jobs.len(), Ordering::Relaxed);
+        self.waiting.fetch_add(1, Ordering::Relaxed);
         let first = jobs.len() == 1;
         drop(jobs);
         if first {
@@ -73,10 +73,10 @@ impl ShardHandle {
         }
     }
 
-    pub(super) fn take(&self, into: &mut Vec<Job>) {
-        let mut jobs = self.jobs.lock();
-        std::mem::swap(&mut *jobs, into);
-        self.waiting.store(0, Ordering::Relaxed);
+    /// The jobs that have gathered, for a shard that has worked off so many since it last asked.
+    pub(super) fn take(&self, into: &mut Vec<Job>, done: usize) {
+        self.waiting.fetch_sub(done, Ordering::Relaxed);
+        std::mem::swap(&mut *self.jobs.lock(), into);
     }
 }
 

@@ -11,9 +11,11 @@ use jackfield_protocol::pusher::api::answers::{self, Counts};
 use jackfield_protocol::pusher::api::{BatchRequest, PublishRequest};
 use jackfield_protocol::pusher::frames;
 use jackfield_protocol::websocket;
+use tokio::task::yield_now;
 
 use super::questions::counts;
 use super::{authorize, batch_body, event_body, refused, wrong};
+use crate::event_loop::EventLoop;
 use crate::http::{PathParts, json_response, refuse_for_now};
 use crate::shared::Shared;
 
@@ -98,6 +100,10 @@ fn event(topic: &Topic, name: &str, data: &str, except: Option<SocketId>) -> Eve
 }
 
 async fn publish(shared: &Arc<Shared>, pass: &Pass, events: Vec<Event>) -> Result<(), Response> {
+    // Whoever floods a channel is slowed down, instead of those beside it.
+    while EventLoop::is_behind(&events) {
+        yield_now().await;
+    }
     let receipt = shared.hub.publish(pass, events);
     let mut receipt = receipt.map_err(|error| unpublished(&error))?;
     let settled = match receipt.settled() {
