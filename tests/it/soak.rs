@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use jackfield_protocol::signature::sha256_hex;
-use parking_lot::Mutex;
 use tokio::time::sleep;
 
 use crate::harness::brokers::{Broker, RedisCluster};
@@ -185,33 +184,31 @@ async fn swaps(kind: &str, ways: &[Vec<(String, &'static str)>]) -> (Row, Pictur
     }
     let round = ways.iter().map(Vec::len).sum::<usize>() as u32;
     let rounds = asked().map_or(1, |changes| changes.div_ceil(round));
-    let marks = Mutex::new(Vec::new());
+    let mut marks = Vec::new();
     let swap_all = async || {
-        let each = fleets
-            .iter()
-            .zip(ways)
-            .enumerate()
-            .map(async |(fleet_number, (fleet, adapters))| {
-                for number in 0..rounds {
-                    for (adapter, name) in adapters.iter().cycle().skip(1).take(adapters.len()) {
-                        let mark = |what: String| {
-                            if fleet_number == 0 && number == 0 {
-                                marks.lock().push((Instant::now(), what));
-                            }
-                        };
-                        mark(format!("to {}", name.trim_start_matches("adapter-")));
-                        swap(fleet, adapter, name).await;
-                        mark("all are there".to_owned());
-                        sleep(PAUSE).await;
-                    }
-                }
-            });
-        join_all(each).await;
+        let each = fleets.iter().zip(ways);
+        marks = join_all(each.map(|(fleet, adapters)| go_round(fleet, adapters, rounds))).await;
     };
     let (row, deliveries) = under_load(kind, rounds * round, &fleets, swap_all).await;
-    let marks = marks.into_inner();
-    let (first, last) = (marks[0].0 - quiet(), marks[marks.len() - 1].0 + quiet());
-    (row, Picture::of(first..last, &marks, &deliveries))
+    let first_round = &marks[0][..2 * ways[0].len()];
+    let (first, last) = (first_round[0].0, first_round[first_round.len() - 1].0);
+    (
+        row,
+        Picture::of(first - quiet()..last + quiet(), first_round, &deliveries),
+    )
+}
+
+/// Has a fleet go from each adapter to the next, so many times round. What happened when.
+async fn go_round(fleet: &Fleet, adapters: &[(String, &'static str)], rounds: u32) -> Vec<(Instant, String)> {
+    let swaps = adapters.len() * rounds as usize;
+    let mut marks = Vec::new();
+    for (adapter, name) in adapters.iter().cycle().skip(1).take(swaps) {
+        marks.push((Instant::now(), format!("to {}", name.trim_start_matches("adapter-"))));
+        swap(fleet, adapter, name).await;
+        marks.push((Instant::now(), "all are there".to_owned()));
+        sleep(PAUSE).await;
+    }
+    marks
 }
 
 /// Puts a version into the folder and has the server load it, if it has not seen it already.

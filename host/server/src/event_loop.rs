@@ -293,7 +293,7 @@ const DRAIN_STEP: Duration = Duration::from_millis(20);
 /// What sockets may take beyond the grace period: their farewell takes three seconds at most.
 const LAST_FAREWELLS: Duration = Duration::from_secs(5);
 
-/// How long a request that has begun may take to be sent and answered: a publish is answered within two seconds, a plugin within five.
+/// How long a request that has begun may take to be sent and answered: a publish is answered within three seconds, a plugin within five.
 const LAST_ANSWERS: Duration = Duration::from_secs(6);
 
 /// Sockets closed in one step at the least: a few do not make a crowd, and nobody needs to wait for them.

@@ -5,7 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -134,15 +134,15 @@ async fn measure(args: &FairnessArgs, cores: &Cores, quiet: &Quiet) -> Result<Ru
 
 /// The quiet channel's own thread.
 struct Quiet {
-    asked: Sender<Entry>,
+    asked: SyncSender<Entry>,
     heard: Receiver<Result<Times>>,
 }
 
 impl Quiet {
     /// Listens for so long whenever it is asked to.
     fn start(span: Duration) -> Self {
-        let (asked, asks) = mpsc::channel();
-        let (tell, heard) = mpsc::channel();
+        let (asked, asks) = sync_channel(1);
+        let (tell, heard) = sync_channel(1);
         thread::spawn(move || {
             while let Ok(entry) = asks.recv() {
                 if tell.send(block_on(listen(entry, span))).is_err() {

@@ -1,6 +1,7 @@
 //! `POST /apps/{id}/events` and `/batch_events`: 200 means that local fan-out is queued and that the adapter confirmed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -12,6 +13,7 @@ use jackfield_protocol::pusher::api::{BatchRequest, PublishRequest};
 use jackfield_protocol::pusher::frames;
 use jackfield_protocol::websocket;
 use tokio::task::yield_now;
+use tokio::time::timeout;
 
 use super::questions::counts;
 use super::{authorize, batch_body, event_body, refused, wrong};
@@ -101,8 +103,14 @@ fn event(topic: &Topic, name: &str, data: &str, except: Option<SocketId>) -> Eve
 
 async fn publish(shared: &Arc<Shared>, pass: &Pass, events: Vec<Event>) -> Result<(), Response> {
     // Whoever floods a channel is slowed down, instead of those beside it.
-    while EventLoop::is_behind(&events) {
-        yield_now().await;
+    if EventLoop::is_behind(&events) {
+        let caught_up = async {
+            while EventLoop::is_behind(&events) {
+                yield_now().await;
+            }
+        };
+        // Who has waited for so long publishes all the same: what a channel may be owed has a bound of its own.
+        let _ = timeout(PATIENCE, caught_up).await;
     }
     let receipt = shared.hub.publish(pass, events);
     let mut receipt = receipt.map_err(|error| unpublished(&error))?;
@@ -116,3 +124,6 @@ async fn publish(shared: &Arc<Shared>, pass: &Pass, events: Vec<Event>) -> Resul
 pub(super) fn unpublished(error: &PublishError) -> Response {
     refuse_for_now(StatusCode::SERVICE_UNAVAILABLE, &error.to_string(), 1_000)
 }
+
+/// How long a publisher is slowed down at the most: less than its HTTP client waits for an answer.
+const PATIENCE: Duration = Duration::from_secs(1);
