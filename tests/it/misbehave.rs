@@ -74,6 +74,36 @@ async fn a_plugin_that_holds_up_others_rests_before_it_is_called_again() {
     );
 }
 
+// The same: two such calls never stand in a row in front of those who wait for that thread.
+#[tokio::test]
+async fn who_asks_behind_a_call_that_was_stopped_is_refused_without_another() {
+    // It is never paused in this test.
+    let server = Setup::default()
+        .guest("misbehave")
+        .file("misbehave.toml", "[limits]\npause_after = 1000")
+        .config(CHAIN)
+        .with_metrics()
+        .start()
+        .await;
+    let mut client = Client::connect(server.port).await;
+    for _ in 0..PAIRS {
+        client.ask("loop-room").await;
+        client.ask("loop-other").await;
+        for _ in 0..2 {
+            let refusal = client.expect("pusher:subscription_error").await;
+            assert_eq!(refusal["data"]["status"], 503, "{refusal}");
+        }
+        comes_back(&mut client).await;
+        client.unsubscribe("room").await;
+    }
+    // The second of a pair may come too late where the machine stands still meanwhile.
+    let stopped = server.traps("misbehave", "auth").await;
+    assert!((PAIRS..2 * PAIRS).contains(&stopped), "{stopped} of {PAIRS} pairs");
+}
+
+/// Pairs of questions that a plugin cannot answer: of at least one the second must come within the rest.
+const PAIRS: u64 = 5;
+
 /// Asks until the plugin is called again.
 async fn comes_back(client: &mut Client) {
     until("the plugin to be called again", async || {

@@ -184,11 +184,16 @@ async fn swaps(kind: &str, ways: &[Vec<(String, &'static str)>]) -> (Row, Pictur
     }
     let round = ways.iter().map(Vec::len).sum::<usize>() as u32;
     let rounds = asked().map_or(1, |changes| changes.div_ceil(round));
-    let mut marks = Vec::new();
-    let swap_all = async || {
+    let go = async |rounds| {
         let each = fleets.iter().zip(ways);
-        marks = join_all(each.map(|(fleet, adapters)| go_round(fleet, adapters, rounds))).await;
+        join_all(each.map(|(fleet, adapters)| go_round(fleet, adapters, rounds))).await
     };
+    if asked().is_some() {
+        // Every adapter is loaded before the figures are taken.
+        go(1).await;
+    }
+    let mut marks = Vec::new();
+    let swap_all = async || marks = go(rounds).await;
     let (row, deliveries) = under_load(kind, rounds * round, &fleets, swap_all).await;
     let first_round = &marks[0][..2 * ways[0].len()];
     let (first, last) = (first_round[0].0, first_round[first_round.len() - 1].0);

@@ -3,8 +3,8 @@
 //! Compiled code that was kept is run as it is. So it is taken from nowhere but a folder that is this user's alone ([`shelf`]), and under
 //! a name that is made of the component's bytes and of all that has a say in how this program compiles.
 //!
-//! **Invariant:** what an operator or an author brings is compiled, whatever it claims to be. **Invariant:** this is the one room with
-//! `unsafe`, and there is one of it.
+//! **Invariant:** what an operator or an author brings is compiled, whatever it claims to be. **Invariant:** there is one
+//! `unsafe` in here: taking kept code.
 
 mod shelf;
 
@@ -15,12 +15,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use jackfield_protocol::signature::sha256_hex;
+use jackfield_threads::{ThreadId, stand_back, take_turns, thread_native_id};
 use parking_lot::Mutex;
 use shelf::Shelf;
-use thread_priority::{
-    NormalThreadSchedulePolicy, ThreadId, ThreadPriority, ThreadPriorityValue, ThreadSchedulePolicy,
-    set_thread_priority_and_policy, thread_native_id,
-};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
@@ -93,7 +90,7 @@ fn behind_others<R: Send>(source: Source<'_>, run: impl FnOnce() -> Result<R, St
         let compiling = compiler.spawn_scoped(scope, move || {
             let thread = thread_native_id();
             if source.nice {
-                schedule(thread, NormalThreadSchedulePolicy::Idle);
+                stand_back(thread);
             }
             // It is heard: the other end waits for this one to be gone.
             let _ = begun.send(thread);
@@ -114,21 +111,12 @@ fn accompany(source: Source<'_>, end: &Receiver<ThreadId>) {
     let Ok(thread) = end.recv() else { return };
     let begun = Instant::now();
     if source.nice && end.recv_timeout(COURTESY) == Err(RecvTimeoutError::Timeout) {
-        schedule(thread, NormalThreadSchedulePolicy::Other);
+        take_turns(thread);
     }
     while end.recv_timeout(LONG) == Err(RecvTimeoutError::Timeout) {
         let seconds = begun.elapsed().as_secs();
         tracing::warn!(source.plugin, seconds, "a plugin is still being compiled");
     }
-}
-
-/// Has a thread run when nobody else wants a core (a thread that is merely less urgent holds up those who serve for milliseconds), or like
-/// others. Where that is not allowed, it goes on as it is.
-fn schedule(thread: ThreadId, policy: NormalThreadSchedulePolicy) {
-    let _ = ThreadPriorityValue::try_from(ORDINARY).map(|priority| {
-        let priority = ThreadPriority::Crossplatform(priority);
-        set_thread_priority_and_policy(thread, priority, ThreadSchedulePolicy::Normal(policy))
-    });
 }
 
 /// Under what code is kept: what it was made of, and all that had a say in it.
@@ -178,9 +166,6 @@ fn put_away(component: &Component, shelf: &Shelf, name: &str) {
 
 /// Bytes of a component beyond which its compilation takes seconds and a few hundred megabytes: twenty times a plugin in Rust.
 const LARGE: usize = 1 << 20;
-
-/// What [`set_thread_priority_and_policy`] takes for an ordinary thread's niceness of 0.
-const ORDINARY: u8 = 48;
 
 /// How long a compilation stands back: several times as long as one of a plugin in Rust takes.
 const COURTESY: Duration = Duration::from_secs(2);

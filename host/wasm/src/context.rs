@@ -1,8 +1,4 @@
 //! What belongs to one instance of a plugin while it lives: its limits, its budget, and what it told the host.
-//!
-//! The budget is CPU time, not wall time: on a busy machine a harmless guest may be off the processor for longer than
-//! its whole budget. The thread's CPU clock is a system call, so it is read only when a tick of the epoch finds a call running:
-//! one in a thousand.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,7 +16,8 @@ use rustix::time::{ClockId, clock_gettime};
 use wasmtime::{ResourceLimiter, Store, StoreLimits, StoreLimitsBuilder, UpdateDeadline};
 
 use crate::asker::Asker;
-use crate::engine::{Pulse, TICK};
+use crate::budget::Budget;
+use crate::engine::Pulse;
 use crate::http::Requests;
 use crate::links::Links;
 use crate::operator::HostGrant;
@@ -96,10 +93,8 @@ pub(crate) struct Context {
     limits: Bounds,
     /// The tick during which the last call began.
     pub(crate) began_at: u64,
-    /// Whether the running call's time has been counted anew.
-    looked_anew: bool,
-    /// The thread's CPU time when a running call was first seen by the ticker.
-    seen_at: Option<Duration>,
+    /// The running call's.
+    pub(crate) budget: Budget,
 }
 
 /// What a question to an auth plugin is about, as far as the guest may ask for more of it.
@@ -232,9 +227,8 @@ pub(crate) fn refill(store: &mut Store<Context>) {
     store.data().host.pulse.keep_going();
     store.set_epoch_deadline(1);
     let context = store.data_mut();
-    context.looked_anew = false;
+    context.budget = Budget::default();
     context.began_at = context.host.pulse.ticks();
-    context.seen_at = None;
     context.told.clear();
 }
 
@@ -268,8 +262,7 @@ fn store(identity: Arc<Identity>, host: Arc<HostSide>) -> Store<Context> {
         asker: Arc::default(),
         limits: bounds,
         began_at: 0,
-        looked_anew: false,
-        seen_at: None,
+        budget: Budget::default(),
     };
     let mut store = Store::new(&engine, context);
     store.limiter(|context| &mut context.limits);
@@ -320,26 +313,12 @@ impl Context {
         memory_bytes - began_with > (self.identity.limits.memory_bytes.saturating_sub(*began_with)) / 2
     }
 
-    /// The host has done something in the midst of the call that takes long by its nature, which is not the guest's doing: its time is
-    /// counted from the next tick on. Once a call, or it could go on for ever.
-    pub(crate) fn look_anew(&mut self) {
-        if !self.looked_anew {
-            self.looked_anew = true;
-            self.seen_at = None;
-        }
-    }
-
     fn judge(&mut self) -> UpdateDeadline {
-        let now = thread_cpu_time();
-        match self.seen_at {
-            None => self.seen_at = Some(now),
-            // At the tick that is nearest to the limit.
-            Some(seen) if now.saturating_sub(seen) + TICK / 2 >= self.identity.limits.cpu => {
-                return UpdateDeadline::Interrupt;
-            }
-            Some(_) => {}
+        if self.budget.is_spent(thread_cpu_time(), self.identity.limits.cpu) {
+            UpdateDeadline::Interrupt
+        } else {
+            UpdateDeadline::Continue(1)
         }
-        UpdateDeadline::Continue(1)
     }
 }
 

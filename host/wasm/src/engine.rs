@@ -11,6 +11,7 @@ use std::thread::{self, Thread};
 use std::time::Duration;
 
 use jackfield_files::{MEMORY_CEILING, TABLE_CEILING, WAITING};
+use jackfield_threads::be_prompt;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 /// The engine with its ticker.
@@ -30,7 +31,7 @@ impl Pulse {
     pub(crate) fn start() -> wasmtime::Result<Arc<Self>> {
         let (busy, asleep) = (AtomicBool::new(true), AtomicBool::new(false));
         let pulse = Arc::new(Self {
-            engine: engine()?,
+            engine: Engine::new(&config())?,
             ticks: AtomicU64::new(0),
             busy,
             asleep,
@@ -75,6 +76,9 @@ impl Drop for Pulse {
 }
 
 fn tick(pulse: &Weak<Pulse>) {
+    // Else it may wait for milliseconds behind the very guest that it has to stop.
+    let prompt = be_prompt();
+    let _ = prompt.inspect_err(|error| tracing::debug!(%error, "the epoch ticker is a thread like others"));
     let mut quiet = 0;
     while let Some(pulse) = pulse.upgrade() {
         pulse.engine.increment_epoch();
@@ -103,7 +107,9 @@ fn tick(pulse: &Weak<Pulse>) {
     }
 }
 
-fn engine() -> wasmtime::Result<Engine> {
+/// How the engine is made: what stops a guest, and where its instances come from. The bench takes away one thing at a time, and shows
+/// what it costs.
+pub fn config() -> Config {
     let threads = thread::available_parallelism().map_or(1, |threads| threads.get() as u32);
     let instances = INSTANCES + INSTANCES_PER_THREAD * threads;
     let mut pooling = PoolingAllocationConfig::default();
@@ -126,7 +132,7 @@ fn engine() -> wasmtime::Result<Engine> {
         .memory_reservation(MEMORY_RESERVATION)
         .memory_guard_size(MEMORY_GUARD_BYTES)
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pooling));
-    Engine::new(&config)
+    config
 }
 
 /// The time between two epochs: the granularity at which a guest can be stopped.

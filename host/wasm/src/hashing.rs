@@ -59,7 +59,7 @@ pub(crate) fn link_request(linker: &mut Linker<Context>) -> wasmtime::Result<()>
     instance.func_wrap("body", |store: Store<'_>, (): ()| Ok((body(&store).to_vec(),)))?;
     instance.func_wrap("body-md5-is", |mut store: Store<'_>, (digest,): (WasmStr,)| {
         let is_it = signature::is_md5(body(&store), &digest.to_str(&store)?);
-        store.data_mut().look_anew();
+        store.data_mut().budget.look_anew();
         Ok((is_it,))
     })
 }

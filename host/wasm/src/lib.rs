@@ -12,6 +12,7 @@ mod adapter;
 mod asker;
 mod auth;
 mod bindings;
+mod budget;
 mod context;
 mod doors;
 mod engine;
@@ -35,6 +36,7 @@ mod waiting_auth;
 mod wasi;
 mod webhook;
 
+pub use engine::config as engine_config;
 pub use jackfield_vitals::CallTimes;
 pub use refit::Misfit;
 pub use registry::{OpenedAdapter, Prepared, Registry, Wanted};

@@ -89,7 +89,7 @@ fn read<O: serde::de::DeserializeOwned>(options: &str) -> std::result::Result<O,
 impl links::Host for Context {
     fn open(&mut self, link: u32, broker: links::Broker, options: String) -> Result<std::result::Result<(), String>> {
         let opened = self.links()?.open(link, broker, options);
-        self.look_anew();
+        self.budget.look_anew();
         Ok(opened)
     }
 

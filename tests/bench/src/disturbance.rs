@@ -37,9 +37,11 @@ const HEARD: &str = "<heard>";
 struct Noticed {
     pings: Vec<Duration>,
     deliveries: Vec<Duration>,
+    /// What the event loop computed during each ping: what the delay has of the machine's own pauses is not in it.
+    computed: Vec<Duration>,
 }
 
-/// Prints a table: per row the median and the 99th percentile of both in all runs, and the longest of a run as the
+/// Prints a table: per row the median and the 99th percentile of all three in all runs, and the longest of a run as the
 /// median of the runs, and the longest of all, in microseconds.
 #[expect(clippy::print_stdout, reason = "the table is what the bench is for")]
 pub(crate) fn run(only: &str) -> Result<()> {
@@ -49,23 +51,25 @@ pub(crate) fn run(only: &str) -> Result<()> {
         "others, while {CONNECTIONS} clients are refused as fast as they ask, microseconds: p50, p99, longest of a run, of all"
     );
     println!(
-        "{:<44} {:^31} {:^31}",
-        "they are refused because the plugin", "ping", "delivery"
+        "{:<44} {:^31} {:^31} {:^31}",
+        "they are refused because the plugin", "ping", "delivery", "computed during a ping"
     );
     for (name, pause_after, asked) in ROWS.into_iter().filter(|(name, ..)| name.contains(only)) {
         let plugins = folder(pause_after)?;
         let runs = runtime.block_on(runs(&plugins, asked, &cores));
         fs::remove_dir_all(&plugins)?;
-        let (pings, deliveries) = runs?.into_iter().map(|run| (run.pings, run.deliveries)).unzip();
-        println!("{name:<44} {} {}", columns(pings), columns(deliveries));
+        let runs = runs?;
+        let of = |what: fn(&Noticed) -> &Vec<Duration>| columns(runs.iter().map(what));
+        let (pings, deliveries) = (of(|run| &run.pings), of(|run| &run.deliveries));
+        println!("{name:<44} {pings} {deliveries} {}", of(|run| &run.computed));
     }
     Ok(())
 }
 
-fn columns(runs: Vec<Vec<Duration>>) -> String {
-    let mut longest: Vec<Duration> = runs.iter().filter_map(|run| run.iter().max().copied()).collect();
+fn columns<'a>(runs: impl Iterator<Item = &'a Vec<Duration>> + Clone) -> String {
+    let mut longest: Vec<Duration> = runs.clone().filter_map(|run| run.iter().max().copied()).collect();
     longest.sort_unstable();
-    let mut times = runs.concat();
+    let mut times: Vec<Duration> = runs.flatten().copied().collect();
     times.sort_unstable();
     let at = |share: usize| times[(times.len() - 1) * share / 100].as_micros();
     let longest = (longest[longest.len() / 2].as_micros(), at(100));
@@ -117,10 +121,13 @@ async fn measure(server: &Server, elsewhere: &Server, asked: &'static str) -> Re
     let request = signed("events", &event("room", HEARD))?;
     let end = Instant::now() + SPAN;
     let mut attacks = attack(server.entry.address, asked, end).await?;
+    let account = server.event_loop()?;
     let mut noticed = Noticed::default();
     while Instant::now() < end {
         for probe in &mut probes {
+            let before = account.spent()?;
             noticed.pings.push(ping(probe).await?);
+            noticed.computed.push(account.spent()? - before);
         }
         let begun = Instant::now();
         publisher.send(&request).await?;

@@ -20,7 +20,7 @@ use jackfield_wasm::{Registry, Wanted};
 use crate::process::root;
 
 const CALLS: usize = 200_000;
-const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     amount: u32::MAX,
     period_ms: 1_000,
     burst: u32::MAX,

@@ -3,8 +3,8 @@
 //! `table` starts the real server and the *floor*, a bare loop that writes the same bytes to as many sockets without protocol,
 //! plugins or hub, and compares CPU time, delays and memory as the kernel accounts for them; it also starts brokers and instances,
 //! and compares the way from one instance to another with the client library's and the broker's own. `fairness` is what a quiet
-//! channel notices of a flooded one, `curves` how cost grows. `doors` times one call through each door, `plugins` what comes before a call, `disturbance` what
-//! others notice of a plugin that loops for ever. `floor` and `bare` are what the others start to compare with.
+//! channel notices of a flooded one, `curves` how cost grows. `doors` times one call through each door, `limits` what of it is precaution, `plugins`
+//! what comes before a call, `disturbance` what others notice of a plugin that loops for ever. `floor` and `bare` are what the others start to compare with.
 
 mod bare;
 mod client;
@@ -18,6 +18,7 @@ mod fairness;
 mod figure;
 mod floor;
 mod harness;
+mod limits;
 mod picture;
 mod plugins;
 mod process;
@@ -53,6 +54,8 @@ enum What {
         #[arg(default_value = "")]
         only: String,
     },
+    /// What it costs that a guest can be stopped and is bounded.
+    Limits,
     /// Loading a plugin, and the memory of an instance.
     Plugins,
     /// What others notice while a plugin loops for ever.
@@ -75,12 +78,14 @@ fn main() -> anyhow::Result<()> {
         Some(What::Fairness(args)) => fairness::run(&args),
         Some(What::Curves(args)) => curves::run(&args),
         Some(What::Doors { only }) => doors::run(&only),
+        Some(What::Limits) => limits::run(),
         Some(What::Plugins) => plugins::run(),
         Some(What::Disturbance { only }) => disturbance::run(&only),
         Some(What::Floor(args)) => floor::run(args),
         Some(What::Bare(args)) => bare::run(&args),
         None => {
             doors::run("")?;
+            limits::run()?;
             plugins::run()?;
             disturbance::run("")?;
             table::run(&table::TableArgs::default())?;

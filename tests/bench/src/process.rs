@@ -1,7 +1,8 @@
 //! A server under measurement: started by the bench, stopped by it, and seen through the kernel's accounts alone.
 
-use std::fs;
+use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -73,6 +74,17 @@ impl Server {
         Ok(())
     }
 
+    /// The account of the one event loop of a server with one core.
+    pub(crate) fn event_loop(&self) -> Result<Account> {
+        for task in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let task = task?.path();
+            if fs::read_to_string(task.join("comm"))?.trim_end() == "event-loop-0" {
+                return Ok(Account(File::open(task.join("schedstat"))?));
+            }
+        }
+        bail!("the server has no event loop")
+    }
+
     /// Resident memory in bytes.
     pub(crate) fn resident(&self) -> Result<u64> {
         let statm = fs::read_to_string(format!("/proc/{}/statm", self.child.id()))?;
@@ -111,6 +123,21 @@ impl Drop for Server {
         // Already gone if either fails.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// What the kernel writes down of a thread.
+pub(crate) struct Account(File);
+
+impl Account {
+    /// CPU time of the thread so far, without what it waited for a core.
+    pub(crate) fn spent(&self) -> Result<Duration> {
+        let mut text = [0; 64];
+        let read = self.0.read_at(&mut text, 0)?;
+        let nanoseconds = str::from_utf8(&text[..read])?.split_whitespace().next();
+        Ok(Duration::from_nanos(
+            nanoseconds.context("schedstat is empty")?.parse()?,
+        ))
     }
 }
 
