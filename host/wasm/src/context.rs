@@ -17,6 +17,7 @@ use wasmtime::{ResourceLimiter, Store, StoreLimits, StoreLimitsBuilder, UpdateDe
 
 use crate::asker::Asker;
 use crate::budget::Budget;
+use crate::discard::Discard;
 use crate::engine::Pulse;
 use crate::http::Requests;
 use crate::links::Links;
@@ -27,6 +28,7 @@ pub(crate) struct HostSide {
     /// Answers `sign.verify`; secrets stay behind it.
     pub(crate) apps: Arc<dyn Apps>,
     pub(crate) pulse: Arc<Pulse>,
+    pub(crate) discard: Discard,
     /// From a plugin's bytes to code.
     pub(crate) compiler: Compiler,
     /// The zero of `clock.monotonic-us`.

@@ -14,6 +14,7 @@ mod auth;
 mod bindings;
 mod budget;
 mod context;
+mod discard;
 mod doors;
 mod engine;
 mod hashing;

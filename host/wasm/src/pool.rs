@@ -183,7 +183,7 @@ impl<D: Door> Pool<D> {
             }
             Err(error) => {
                 let began_at = live.store.data().began_at;
-                *slot = None;
+                self.plugin.host.discard.take(slot.take());
                 Err(self.plugin.stopped(began_at, &error))
             }
         }

@@ -21,6 +21,7 @@ use tokio::sync::OwnedRwLockWriteGuard;
 use crate::adapter::{AdapterDoor, Bus};
 use crate::auth::AuthDoor;
 use crate::context::HostSide;
+use crate::discard::Discard;
 use crate::doors::Doors;
 use crate::engine::Pulse;
 use crate::pool::Spread;
@@ -110,9 +111,11 @@ impl Registry {
     /// When the engine cannot be started on this machine. A plugin that is missing or wrong is no error here.
     pub fn load(wanted: &Wanted, apps: Arc<dyn Apps>, waiting: Handle) -> Result<(Self, OpenedAdapter), String> {
         let pulse = Pulse::start().map_err(|error| format!("the WebAssembly engine cannot start: {error:#}"))?;
+        let discard = Discard::start().map_err(|error| format!("no thread to end plugins: {error}"))?;
         let host = Arc::new(HostSide {
             apps,
             pulse,
+            discard,
             compiler: Compiler::new(wanted.compiled.as_deref()),
             started: Instant::now(),
             waiting,

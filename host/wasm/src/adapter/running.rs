@@ -159,7 +159,8 @@ impl Running {
             }
             Err(trap) => {
                 let error = pool.plugin.stopped(live.store.data().began_at, &trap);
-                self.live = None;
+                let discard = &Arc::clone(&pool.plugin.host).discard;
+                discard.take(self.live.take());
                 Err(error)
             }
         }
