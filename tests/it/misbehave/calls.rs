@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::harness::client::Client;
 use crate::harness::server::{Setup, named, place};
 use crate::harness::stand::{Layout, component, guest};
-use crate::harness::wait::until;
+use crate::harness::wait::{GLANCE, until};
 
 fn reason(answer: Result<Verdict, DoorError>) -> String {
     match answer {
@@ -66,16 +66,22 @@ fn a_plugin_that_starts_no_more_is_paused() {
     let layout = Layout::new()
         .at("auth", "misbehave", guest("misbehave"))
         .config("misbehave", &config);
-    let stand = layout.file("misbehave.toml", "[limits]\npause_after = 2").ready();
+    let stand = layout.file("misbehave.toml", "[limits]\npause_after = 5").ready();
     // This thread has an instance of its own now.
     assert!(stand.ask(&stand.subscription("room", "", None)).is_ok());
     thread::sleep(Duration::from_millis(sound_until.saturating_sub(unix_ms())));
     let ask = |channel: &str| reason(stand.ask(&stand.subscription(channel, "", None)));
     assert!(ask("trap-room").contains("was stopped"));
-    assert!(ask("room").contains("init failed"));
-    assert!(ask("room").contains("paused"));
+    // Two of them weigh more than five traps. Between them it rests; on a busy machine the trap has taken long enough to weigh as much.
+    let asked = (0..ASKED).map(|_| {
+        thread::sleep(GLANCE);
+        ask("room")
+    });
+    let (failed, paused): (Vec<_>, Vec<_>) = asked.partition(|reason| reason.contains("init failed"));
+    assert!((1..=2).contains(&failed.len()), "{failed:?}");
+    assert!(paused.iter().all(|reason| reason.contains("paused")), "{paused:?}");
     let report = stand.report("misbehave");
-    assert_eq!((report.traps, report.paused), (2, true));
+    assert_eq!((report.traps, report.paused), (1 + failed.len() as u64, true));
 }
 
 fn unix_ms() -> u64 {
@@ -173,6 +179,8 @@ async fn a_flood_does_not_drown_others() {
 
 /// For how long a plugin can be started that cannot be later on: longer than it takes to load it.
 const SOUND_MS: u64 = 3_000;
+/// Questions to one that cannot be started, over several times as long as it rests.
+const ASKED: usize = 20;
 /// Askers that go away, as many as a test run can bear.
 const GOERS: u32 = 10_000;
 /// Calls of a harmless plugin. `JACKFIELD_CALLS` says another number: a release is tried with ten million.
@@ -199,8 +207,9 @@ fn memory_that_was_given_back_is_not_told() {
     );
     for way in ["memory-room", "deep-room", "trap-room"] {
         assert!(asked(way).is_err());
-        assert_eq!(told().0, instances - 1, "{way}");
-        assert!(told().1 < bytes, "{way}");
+        // Another thread drops what was stopped.
+        let gone = || told().0 == instances - 1 && told().1 < bytes;
+        stand.run(until(way, async || gone().then_some(())));
         assert!(asked("room").is_ok());
         assert_eq!(told(), (instances, bytes), "{way}");
     }
