@@ -96,7 +96,7 @@ async fn changes(fleet: &Fleet, kind: &str, change: impl AsyncFn(&Server, u32)) 
     under_load(kind, changes, slice::from_ref(fleet), change_all).await.0
 }
 
-/// Loads on all these fleets while something is changed `changes` times. With it, the deliveries of the first of them.
+/// Loads on all these fleets, together as much as on one, while something is changed `changes` times. With it, the deliveries of the first of them.
 async fn under_load(
     kind: &str,
     changes: u32,
@@ -105,7 +105,7 @@ async fn under_load(
 ) -> (Row, Vec<(Instant, Duration)>) {
     let mut loads = Vec::new();
     for fleet in fleets {
-        loads.push(Load::over(fleet).await);
+        loads.push(Load::share(fleet, fleets.len()).await);
     }
     let before = resident(fleets);
     let began = Instant::now();
@@ -288,7 +288,7 @@ fn write(name: &str, text: &str) {
 /// Enough to see that it works.
 const SHORT: u32 = 6;
 
-/// How many fleets go from one adapter to another at the same time: each swap takes some seconds of waiting.
+/// How many fleets go from one adapter to another at the same time: each swap takes some seconds, most of which are waiting.
 fn fleets() -> usize {
     if asked().is_some() { 8 } else { 1 }
 }
