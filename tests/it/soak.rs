@@ -289,9 +289,12 @@ fn write(name: &str, text: &str) {
 const SHORT: u32 = 6;
 
 /// How many fleets go from one adapter to another at the same time: each swap takes some seconds, most of which are waiting.
-fn fleets() -> usize {
-    if asked().is_some() { 8 } else { 1 }
+fn fleets() -> u32 {
+    asked().map_or(1, |changes| changes.div_ceil(SWAPS))
 }
+
+/// As many as a fleet does in a quarter of an hour.
+const SWAPS: u32 = 126;
 
 /// Between two swaps of a fleet.
 const PAUSE: Duration = Duration::from_millis(500);

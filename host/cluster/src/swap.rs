@@ -363,7 +363,12 @@ impl Cluster {
             return;
         };
         bus.left = None;
-        if bus.up {
+        let up = bus.up;
+        // Who listened there before has left it as well, perhaps a moment ago: what that peer said there last holds no more.
+        for peer in self.peers.live.values_mut() {
+            peer.forget_bus(id);
+        }
+        if up {
             self.follow_all(id);
         }
     }

@@ -65,7 +65,7 @@ enum Task {
     },
     /// Build, then measure what the server costs beside a bare loop; figures and a picture go to target/bench/.
     Bench {
-        /// `table`, `fairness`, `curves`, `doors`, `plugins` or `disturbance` with their options; all of them if nothing is given.
+        /// `table`, `fairness`, `curves`, `doors`, `limits`, `plugins` or `disturbance` with their options; all of them if nothing is given.
         #[arg(last = true)]
         args: Vec<String>,
     },

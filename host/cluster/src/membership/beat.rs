@@ -48,6 +48,7 @@ impl Cluster {
             return;
         }
         let mark = beat.peers.iter().find(|mark| mark.node == self.me.id).copied();
+        self.rejoin(bus, from, &beat);
         self.note_beat(bus, from, &beat, mark);
         self.note_strangers(from, &beat.peers);
         self.meet_again(from, &beat, mark);
@@ -58,7 +59,6 @@ impl Cluster {
             self.settle_debts(from, beat.at, mark);
         }
         self.compare_roster(from, beat.roster_seq, beat.roster_digest);
-        self.rejoin(bus, from, &beat);
         self.retry_publishes();
     }
 

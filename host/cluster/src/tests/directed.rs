@@ -126,6 +126,38 @@ fn a_bus_that_was_left_is_given_up_in_the_end_and_can_be_attached_anew() {
     assert!(world.tally.delivered >= 2);
 }
 
+/// All have left the old bus a moment ago, and one goes back to it: the others listen there no more, whatever their last beats
+/// said. What is published is heard over the new bus, at once.
+#[test]
+fn who_goes_back_at_once_is_heard_at_once() {
+    let mut world = world(3, None);
+    let topic = Topic::new("1/a");
+    for at in [0, 1, 2] {
+        world.subscribe(at, topic.clone());
+        world.swap(at);
+    }
+    let has_left = |world: &World, at: usize| {
+        let node = world.nodes[at].as_ref().expect("it lives");
+        node.cluster.buses().any(|bus| bus.left)
+    };
+    while !(0..3).all(|at| has_left(&world, at)) {
+        world.run_until(world.now + MS);
+    }
+    world.tell(1, Event::Target(BusId(0)));
+    // The way over brokers takes milliseconds, and all topics are followed again by then.
+    for _ in 0..20 {
+        world.run_until(world.now + 100 * MS);
+        world.publish_on(1, topic.clone());
+    }
+    world.tell(1, Event::Target(BusId(1)));
+    world.run();
+    assert!(world.failures.is_empty(), "{:?}", world.failures);
+    assert!(world.tally.delivered >= 60);
+    for node in world.nodes.iter().flatten() {
+        assert_eq!(node.cluster.stats().needs, 0, "nothing had to be asked for");
+    }
+}
+
 /// A node is cut off for so long that its peers expire it. Nobody else has died, and nothing was published.
 #[test]
 fn who_was_expired_itself_closes_nobody_for_that() {
