@@ -120,8 +120,7 @@ impl Peer {
         &self.buses[usize::from(bus.0)]
     }
 
-    /// An adapter is attached no longer; another one may get its number.
-    pub(crate) fn forget_bus(&mut self, bus: BusId) {
+    fn forget_bus(&mut self, bus: BusId) {
         self.buses[usize::from(bus.0)] = Heard::default();
         self.on &= !bus.bit();
     }
@@ -153,6 +152,13 @@ impl Peers {
     /// All that live peers have is known.
     pub(crate) fn are_whole(&self) -> bool {
         self.live.values().all(|peer| peer.pull.is_whole())
+    }
+
+    /// What was said on this bus holds no more.
+    pub(crate) fn forget_bus(&mut self, bus: BusId) {
+        for peer in self.live.values_mut() {
+            peer.forget_bus(bus);
+        }
     }
 
     /// The buses on which every live peer hears this node.

@@ -203,9 +203,7 @@ impl Cluster {
         for id in each(self.buses.mask(old)) {
             self.on_link_down(id);
             self.buses.list.retain(|bus| bus.id != id);
-            for peer in self.peers.live.values_mut() {
-                peer.forget_bus(id);
-            }
+            self.peers.forget_bus(id);
             self.effects.push(Effect::Detached(id));
         }
     }
@@ -363,12 +361,9 @@ impl Cluster {
             return;
         };
         bus.left = None;
-        let up = bus.up;
         // Who listened there before has left it as well, perhaps a moment ago: what that peer said there last holds no more.
-        for peer in self.peers.live.values_mut() {
-            peer.forget_bus(id);
-        }
-        if up {
+        self.peers.forget_bus(id);
+        if bus.up {
             self.follow_all(id);
         }
     }

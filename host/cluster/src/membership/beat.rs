@@ -48,6 +48,7 @@ impl Cluster {
             return;
         }
         let mark = beat.peers.iter().find(|mark| mark.node == self.me.id).copied();
+        // First, because a bus that is attached again forgets what was said there before.
         self.rejoin(bus, from, &beat);
         self.note_beat(bus, from, &beat, mark);
         self.note_strangers(from, &beat.peers);
