@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use jackfield_vitals::Failure;
+
 use crate::engine::TICK;
 
 /// The account of one call.
@@ -23,6 +25,15 @@ impl Budget {
         now.saturating_sub(*self.seen_at.get_or_insert(now)) + TICK / 2 >= most
     }
 
+    /// How the call, which has just failed, is counted: whether others on the same thread have noticed how long it took. What it did
+    /// before it was first seen, up to a tick, is not known.
+    pub(crate) fn failure(&self, now: Duration) -> Failure {
+        match self.seen_at {
+            Some(seen) if now.saturating_sub(seen) >= NOTICED => Failure::Stall,
+            _ => Failure::Trap,
+        }
+    }
+
     /// The host has done something in the midst of the call that takes long by its nature, which is not the guest's doing: its time is
     /// counted from the next tick on. Once a call, or it could go on for ever.
     pub(crate) fn look_anew(&mut self) {
@@ -32,6 +43,9 @@ impl Budget {
         }
     }
 }
+
+/// More than a trap takes that comes at once, and little, because several such calls may come in one turn of an event loop.
+const NOTICED: Duration = Duration::from_micros(100);
 
 #[cfg(test)]
 mod tests {
@@ -60,6 +74,16 @@ mod tests {
         budget.look_anew();
         assert_eq!([30_700, 31_700].map(|at| spent(&mut budget, at)), [false, false]);
         assert!(spent(&mut budget, 32_700));
+    }
+
+    #[test]
+    fn others_notice_what_goes_on_once_it_is_seen() {
+        let failure = |budget: &Budget, at_us| budget.failure(Duration::from_micros(at_us));
+        let mut budget = Budget::default();
+        assert_eq!(failure(&budget, 900), Failure::Trap, "between two ticks");
+        assert!(!spent(&mut budget, 900));
+        assert_eq!(failure(&budget, 999), Failure::Trap);
+        assert_eq!(failure(&budget, 1_000), Failure::Stall);
     }
 
     #[test]

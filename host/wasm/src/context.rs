@@ -10,7 +10,7 @@ use jackfield_compiled::Compiler;
 use jackfield_files::{Limits, Lines};
 use jackfield_hub::Apps;
 use jackfield_hub::doors::{ApiRequest, Claim, Client};
-use jackfield_vitals::{Breaker, Figures};
+use jackfield_vitals::{Breaker, Failure, Figures};
 use parking_lot::Mutex;
 use rustix::time::{ClockId, clock_gettime};
 use wasmtime::{ResourceLimiter, Store, StoreLimits, StoreLimitsBuilder, UpdateDeadline};
@@ -93,8 +93,6 @@ pub(crate) struct Context {
     /// Who waits for the answer of a plugin that waits.
     pub(crate) asker: Arc<Asker>,
     limits: Bounds,
-    /// The tick during which the last call began.
-    pub(crate) began_at: u64,
     /// The running call's.
     pub(crate) budget: Budget,
 }
@@ -113,14 +111,21 @@ struct Bounds {
     memory_bytes: usize,
     /// The same when the instance had been initialised.
     began_with: usize,
+    /// How far the running call may still let it grow.
+    may_take: usize,
 }
 
 impl ResourceLimiter for Bounds {
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let more = desired - current;
+        wasmtime::ensure!(
+            more <= self.may_take,
+            "one question takes more than an eighth of `limits.memory_mb` anew"
+        );
         let granted = self.limits.memory_growing(current, desired, maximum)?;
         // Beyond its own maximum it does not grow either.
         if granted && maximum.is_none_or(|most| desired <= most) {
-            let more = desired - current;
+            self.may_take -= more;
             self.memory_bytes += more;
             self.identity
                 .figures
@@ -168,11 +173,6 @@ pub(crate) enum Told {
 
 impl Identity {
     pub(crate) fn new(name: &str, digest: String, generation: u64, limits: Limits) -> Self {
-        let allowance = LogAllowance {
-            since: Instant::now(),
-            written: 0,
-            dropped: 0,
-        };
         Self {
             name: name.to_owned(),
             digest,
@@ -184,7 +184,11 @@ impl Identity {
             grants: Vec::new(),
             figures: Figures::default(),
             delivered: Delivered::default(),
-            log_lines: Mutex::new(allowance),
+            log_lines: Mutex::new(LogAllowance {
+                since: Instant::now(),
+                written: 0,
+                dropped: 0,
+            }),
             counters: Mutex::default(),
         }
     }
@@ -230,7 +234,7 @@ pub(crate) fn refill(store: &mut Store<Context>) {
     store.set_epoch_deadline(1);
     let context = store.data_mut();
     context.budget = Budget::default();
-    context.began_at = context.host.pulse.ticks();
+    context.limits.may_take = usize::MAX;
     context.told.clear();
 }
 
@@ -251,6 +255,7 @@ fn store(identity: Arc<Identity>, host: Arc<HostSide>) -> Store<Context> {
         limits,
         memory_bytes: 0,
         began_with: 0,
+        may_take: usize::MAX,
     };
     let context = Context {
         identity,
@@ -263,7 +268,6 @@ fn store(identity: Arc<Identity>, host: Arc<HostSide>) -> Store<Context> {
         stderr: Lines::default(),
         asker: Arc::default(),
         limits: bounds,
-        began_at: 0,
         budget: Budget::default(),
     };
     let mut store = Store::new(&engine, context);
@@ -304,15 +308,23 @@ impl Context {
         self.limits.began_with = self.limits.memory_bytes;
     }
 
+    /// The call that begins is a question, and others wait on the event loop that asks it. One instruction can fill all memory
+    /// that a call takes anew, which takes the kernel longer than anything else that a guest does between two looks at its budget.
+    pub(crate) fn bound_growth(&mut self) {
+        self.limits.may_take = self.identity.limits.memory_bytes / PER_CALL;
+    }
+
     /// Whether the instance has used up more than half of the memory that it was left when it began. Interpreters leak a little
     /// with each call; a fresh instance in time spares the call that would hit the limit.
     pub(crate) fn is_worn(&self) -> bool {
-        let Bounds {
-            memory_bytes,
-            began_with,
-            ..
-        } = &self.limits;
-        memory_bytes - began_with > (self.identity.limits.memory_bytes.saturating_sub(*began_with)) / 2
+        let bounds = &self.limits;
+        let left = self.identity.limits.memory_bytes.saturating_sub(bounds.began_with);
+        bounds.memory_bytes - bounds.began_with > left / 2
+    }
+
+    /// How the running call, which has just failed, is counted.
+    pub(crate) fn failure(&self) -> Failure {
+        self.budget.failure(thread_cpu_time())
     }
 
     fn judge(&mut self) -> UpdateDeadline {
@@ -329,6 +341,9 @@ fn thread_cpu_time() -> Duration {
     // Both parts of a CPU clock are never negative.
     Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }
+
+/// The part of its memory that a plugin may take in one question: 2 MiB of the ordinary 16, twice what an answer may hold.
+const PER_CALL: usize = 8;
 
 /// Core instances of one component: the guest itself and the shims that a component encoder adds; an interpreter comes
 /// in dozens of parts.

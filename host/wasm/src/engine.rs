@@ -5,7 +5,7 @@
 //! that it has to stop. It sleeps while nobody calls a guest: a thousand wake-ups a second would be the largest cost of an
 //! idle server.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::thread::{self, Thread};
 use std::time::Duration;
@@ -17,8 +17,6 @@ use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConf
 /// The engine with its ticker.
 pub(crate) struct Pulse {
     pub(crate) engine: Engine,
-    /// Ticks so far.
-    ticks: AtomicU64,
     /// A guest was called, or seen running, since the last tick.
     busy: AtomicBool,
     /// The ticker sleeps until it is woken.
@@ -29,12 +27,10 @@ pub(crate) struct Pulse {
 impl Pulse {
     /// Makes the engine and starts its ticker, which ends when the last user of the pulse is gone.
     pub(crate) fn start() -> wasmtime::Result<Arc<Self>> {
-        let (busy, asleep) = (AtomicBool::new(true), AtomicBool::new(false));
         let pulse = Arc::new(Self {
             engine: Engine::new(&config())?,
-            ticks: AtomicU64::new(0),
-            busy,
-            asleep,
+            busy: AtomicBool::new(true),
+            asleep: AtomicBool::default(),
             ticker: OnceLock::new(),
         });
         let ticked = Arc::downgrade(&pulse);
@@ -57,11 +53,6 @@ impl Pulse {
         }
     }
 
-    /// How often it has ticked.
-    pub(crate) fn ticks(&self) -> u64 {
-        self.ticks.load(Ordering::Relaxed)
-    }
-
     fn wake(&self) {
         if let Some(ticker) = self.ticker.get() {
             ticker.unpark();
@@ -82,7 +73,6 @@ fn tick(pulse: &Weak<Pulse>) {
     let mut quiet = 0;
     while let Some(pulse) = pulse.upgrade() {
         pulse.engine.increment_epoch();
-        pulse.ticks.fetch_add(1, Ordering::Relaxed);
         quiet = if pulse.busy.swap(false, Ordering::SeqCst) {
             0
         } else {

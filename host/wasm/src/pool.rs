@@ -171,6 +171,7 @@ impl<D: Door> Pool<D> {
             empty => empty.insert(self.plugin.make()?),
         };
         let begun = begin_call(&mut live.store);
+        live.store.data_mut().bound_growth();
         let outcome = call(live);
         self.plugin.identity.figures.end(begun);
         match outcome {
@@ -182,9 +183,9 @@ impl<D: Door> Pool<D> {
                 Ok(answer)
             }
             Err(error) => {
-                let began_at = live.store.data().began_at;
+                let failure = live.store.data().failure();
                 self.plugin.host.discard.take(slot.take());
-                Err(self.plugin.stopped(began_at, &error))
+                Err(self.plugin.trapped(failure, &error))
             }
         }
     }
@@ -214,12 +215,6 @@ impl<D: Door> Plugin<D> {
         if self.identity.breaker.succeeded() {
             tracing::info!(plugin = self.identity.name, door = D::NAME, "a plugin is called again");
         }
-    }
-
-    /// Counts and logs a trap of a call for which others on this thread had to wait, until its instance was gone.
-    pub(crate) fn stopped(&self, began_at: u64, error: &wasmtime::Error) -> DoorError {
-        let ticks = self.host.pulse.ticks() - began_at;
-        self.trapped(if ticks > 1 { Failure::Stall } else { Failure::Trap }, error)
     }
 
     /// Counts and logs a trap.

@@ -173,13 +173,14 @@ async fn ping(stream: &mut TcpStream) -> Result<Duration> {
 }
 
 /// What is said of the plugin, after how many failures it is paused (0: never), and the word at which it breaks.
-const ROWS: [(&str, u32, &str); 9] = [
+const ROWS: [(&str, u32, &str); 10] = [
     ("is sound, and says no", 10, "private"),
     ("traps, and is paused by its breaker", 10, "trap"),
     ("loops for ever, and is paused", 10, "loop"),
     ("recurses for ever, and is paused", 10, "deep"),
     ("takes memory without end, and is paused", 10, "memory"),
     ("answers with 8 MiB, and is paused", 10, "huge"),
+    ("answers with all it may take, and is paused", 10, "large"),
     ("calls the host without end, and is paused", 10, "draw"),
     ("logs without end, and is paused", 10, "chatter"),
     ("loops for ever, and is called each time", 0, "loop"),

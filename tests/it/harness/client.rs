@@ -100,6 +100,8 @@ impl Client {
     }
 
     async fn over(stream: TcpStream, path: &str) -> Self {
+        // As browsers have it: two small messages in a row do not wait for each other.
+        stream.set_nodelay(true).expect("it is a TCP stream");
         let url = format!("ws://localhost{path}");
         // What is read must be no more than what is asked for, or slow readers would be quick ones.
         let config = WebSocketConfig::default().read_buffer_size(4_096);

@@ -91,7 +91,7 @@ async fn what_it_prints_is_bounded_like_what_it_logs() {
 // A handle is a little of the host's own memory, so a guest that hoards them is stopped long before a million.
 #[tokio::test]
 async fn handles_do_not_fill_the_host() {
-    let limits = "[limits]\ncpu_ms = 1000\npause_after = 0";
+    let limits = "[limits]\ncpu_ms = 1000\nmemory_mb = 64\npause_after = 0";
     let server = with("wasip2", limits).await;
     let mut client = Client::connect(server.port).await;
     told(&mut client, "handles").await;

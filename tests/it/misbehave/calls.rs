@@ -36,12 +36,29 @@ fn an_answer_that_is_too_large_is_not_taken_in() {
         let answer = stand.order(&format!("message:{bytes}"));
         assert_eq!(answer.is_ok(), fits, "{bytes}");
     }
-    let generous = format!("{operator}\nhost_call_kb = 65536");
+    let generous = format!("{operator}\nhost_call_kb = 65536\nmemory_mb = 128");
     let layout = Layout::new().at("auth", "probe", guest("probe"));
     let stand = layout.file("probe.toml", generous).ready();
     // Taken in, and cut before anybody sees it.
     assert_eq!(stand.says(&format!("message:{}", 8 << 20)).len(), 2_048);
     assert_eq!(stand.says("dirty"), "one two [31mthree four ");
+}
+
+// host/docs/misbehaving-plugins.md: "memory that one question takes anew; not of an adapter, nor of a plugin that waits | | an eighth of
+// `memory_mb` | | trap".
+#[test]
+fn a_question_takes_an_eighth_of_the_memory_at_most() {
+    let operator = "grants = [\"counters\", \"sign\"]\n[limits]\npause_after = 0\ncpu_ms = 1000\nhost_call_kb = 65536";
+    let layout = Layout::new().at("auth", "probe", guest("probe"));
+    let stand = layout.file("probe.toml", operator).ready();
+    let says = |bytes: usize| stand.order(&format!("message:{bytes}"));
+    assert!(says(1_500_000).is_ok());
+    let reason = reason(says(2_500_000));
+    assert!(
+        reason.contains("more than an eighth of `limits.memory_mb` anew"),
+        "{reason}"
+    );
+    assert!(says(1_500_000).is_ok());
 }
 
 // Calls of the host count: a guest cannot hide its time in them.

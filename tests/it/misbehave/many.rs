@@ -75,8 +75,13 @@ async fn memory_without_end() {
 }
 
 #[tokio::test]
-async fn answers_of_eight_megabytes() {
-    repeat("huge", slow(), "cpu_ms = 100").await;
+async fn answers_that_one_call_has_no_memory_for() {
+    repeat("huge", CHEAP, "").await;
+}
+
+#[tokio::test]
+async fn answers_that_the_host_does_not_take_in() {
+    repeat("large", slow(), "cpu_ms = 100").await;
 }
 
 #[tokio::test]

@@ -158,7 +158,7 @@ impl Running {
                 answer.map_err(|reason| pool.plugin.failed(format!("answered: {}", cleaned(&reason))))
             }
             Err(trap) => {
-                let error = pool.plugin.stopped(live.store.data().began_at, &trap);
+                let error = pool.plugin.trapped(live.store.data().failure(), &trap);
                 let discard = &Arc::clone(&pool.plugin.host).discard;
                 discard.take(self.live.take());
                 Err(error)
@@ -188,7 +188,7 @@ fn end(instance: Option<(SharedPool<Bus>, Live<Bus>)>) {
     let Some((pool, mut live)) = instance else { return };
     begin_call(&mut live.store);
     if let Err(trap) = live.door.guest.call_stop(&mut live.store) {
-        pool.plugin.stopped(live.store.data().began_at, &trap);
+        pool.plugin.trapped(live.store.data().failure(), &trap);
     }
 }
 

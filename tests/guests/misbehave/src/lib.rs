@@ -33,8 +33,9 @@ impl Auth for Misbehave {
 
     fn subscribe(&mut self, _client: &Connection, request: &SubscribeRequest) -> Verdict {
         let way = request.channel.split_once('-').map(|(way, _)| way);
-        if way == Some("huge") {
-            return Verdict::refuse(403, "x".repeat(HUGE));
+        if let Some(length) = way.and_then(answer_length) {
+            let message = vec![b'x'; length];
+            return Verdict::refuse(403, String::from_utf8(message).expect("ASCII"));
         }
         misbehave(way);
         Verdict::Pass
@@ -102,8 +103,15 @@ fn chatter() {
     }
 }
 
-/// Bytes of a refusal's message that nobody wants to read.
-const HUGE: usize = 8 << 20;
+/// How many bytes long a refusal's message is that nobody wants to read.
+fn answer_length(way: &str) -> Option<usize> {
+    match way {
+        "huge" => Some(8 << 20),
+        // All but the last bit of what one call may take.
+        "large" => Some((2 << 20) - (128 << 10)),
+        _ => None,
+    }
+}
 
 #[cfg(test)]
 mod tests {
