@@ -184,9 +184,15 @@ async fn swaps(kind: &str, ways: &[Vec<(String, &'static str)>]) -> (Row, Pictur
     }
     let round = ways.iter().map(Vec::len).sum::<usize>() as u32;
     let rounds = asked().map_or(1, |changes| changes.div_ceil(round));
+    // One after the other, as operators would: not all of them at the same moment, over and over.
+    let apart = SWAP / fleets.len() as u32;
     let go = async |rounds| {
-        let each = fleets.iter().zip(ways);
-        join_all(each.map(|(fleet, adapters)| go_round(fleet, adapters, rounds))).await
+        let each = (0..).zip(fleets.iter().zip(ways));
+        join_all(each.map(async |(number, (fleet, adapters))| {
+            sleep(apart * number).await;
+            go_round(fleet, adapters, rounds).await
+        }))
+        .await
     };
     if asked().is_some() {
         // Every adapter is loaded before the figures are taken.
@@ -199,7 +205,7 @@ async fn swaps(kind: &str, ways: &[Vec<(String, &'static str)>]) -> (Row, Pictur
     let (first, last) = (first_round[0].0, first_round[first_round.len() - 1].0);
     (
         row,
-        Picture::of(first - quiet()..last + quiet(), first_round, &deliveries),
+        Picture::of(first - MARGIN..last + MARGIN, first_round, &deliveries),
     )
 }
 
@@ -269,9 +275,9 @@ fn asked() -> Option<u32> {
     Some(text.to_str().and_then(|text| text.parse().ok()).expect("a number"))
 }
 
-/// How long the load runs undisturbed, for comparison.
+/// How long the load runs undisturbed, for comparison: long enough that the 99th percentile is not one pause of the machine.
 fn quiet() -> Duration {
-    Duration::from_secs(if asked().is_some() { 10 } else { 1 })
+    Duration::from_secs(if asked().is_some() { 60 } else { 1 })
 }
 
 /// Prints it, and keeps it where `cargo xtask soak` wants it.
@@ -295,6 +301,12 @@ fn fleets() -> u32 {
 
 /// As many as a fleet does in a quarter of an hour.
 const SWAPS: u32 = 126;
+
+/// What a picture shows before the first change and behind the last one.
+const MARGIN: Duration = Duration::from_secs(8);
+
+/// About what a swap of a fleet takes, with the pause behind it.
+const SWAP: Duration = Duration::from_secs(8);
 
 /// Between two swaps of a fleet.
 const PAUSE: Duration = Duration::from_millis(500);
