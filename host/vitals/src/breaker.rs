@@ -49,7 +49,7 @@ pub enum Failure {
     Trap,
     /// It gave no answer in time, and nobody else had to wait for it.
     TimeOut,
-    /// It used up its time, or trapped after about a millisecond, on a thread that serves others too.
+    /// It used up its time, or trapped after some tenths of a millisecond, on a thread that serves others too.
     Stall,
 }
 

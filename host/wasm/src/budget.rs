@@ -44,8 +44,9 @@ impl Budget {
     }
 }
 
-/// More than a trap takes that comes at once, on a busy machine too; no more, because several such calls may come in one turn of an event loop.
-const NOTICED: Duration = Duration::from_micros(500);
+/// More than a trap takes that comes at once, on a busy machine too (20 to 130 us); no more, because several such calls may come in one
+/// turn of an event loop.
+const NOTICED: Duration = Duration::from_micros(200);
 
 #[cfg(test)]
 mod tests {
@@ -82,8 +83,8 @@ mod tests {
         let mut budget = Budget::default();
         assert_eq!(failure(&budget, 900), Failure::Trap, "between two ticks");
         assert!(!spent(&mut budget, 900));
-        assert_eq!(failure(&budget, 1_399), Failure::Trap);
-        assert_eq!(failure(&budget, 1_400), Failure::Stall);
+        assert_eq!(failure(&budget, 1_099), Failure::Trap);
+        assert_eq!(failure(&budget, 1_100), Failure::Stall);
     }
 
     #[test]

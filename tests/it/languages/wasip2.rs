@@ -6,6 +6,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::{logged, told, with};
 use crate::harness::client::Client;
 
+/// It is asked behind a trap too, however long that took.
+const NO_REST: &str = "[limits]\npause_after = 0";
+
 #[tokio::test]
 async fn a_plugin_built_by_cargo_alone_has_its_standard_library() {
     let server = with("wasip2", "").await;
@@ -36,7 +39,7 @@ async fn a_plugin_built_by_cargo_alone_has_its_standard_library() {
 // Keys that clients choose must not collide at will, so the order of a map is another one in each instance.
 #[tokio::test]
 async fn its_hash_maps_are_seeded_anew_in_each_instance() {
-    let server = with("wasip2", "").await;
+    let server = with("wasip2", NO_REST).await;
     let mut client = Client::connect(server.port).await;
     let first = told(&mut client, "order").await;
     assert_eq!(told(&mut client, "panic").await.0, 503);
@@ -48,7 +51,7 @@ async fn its_hash_maps_are_seeded_anew_in_each_instance() {
 // host/docs/misbehaving-plugins.md: WASI is "reduced": "no files, no sockets, no environment".
 #[tokio::test]
 async fn what_is_not_offered_fails_in_order() {
-    let server = with("wasip2", "").await;
+    let server = with("wasip2", NO_REST).await;
     let mut client = Client::connect(server.port).await;
     // Errors like others, which a program may handle: there is no folder to look into.
     for channel in ["file", "write"] {

@@ -19,8 +19,11 @@ pub(super) const ME: &str = "[\"127.0.0.1\"]";
 pub(super) const ADMINS: &str = "private-admin-alerts";
 
 pub(super) async fn server(config: &str) -> Server {
-    let setup = Setup::default().guest("first-plugin").guest("misbehave");
-    setup.config(config).with_metrics().start().await
+    // It does not rest between its failures.
+    let setup = Setup::default()
+        .guest("misbehave")
+        .file("misbehave.toml", "[limits]\npause_after = 0");
+    setup.guest("first-plugin").config(config).with_metrics().start().await
 }
 
 async fn names(server: &Server) -> Vec<String> {

@@ -96,7 +96,11 @@ async fn what_was_counted_stays_counted() {
 #[tokio::test]
 async fn a_version_that_fails_is_taken_back() {
     let chain = "[auth]\nchain = [\"misbehave\", \"auth-pusher\"]";
-    let server = server(Setup::default().guest("misbehave").config(chain)).await;
+    // It does not rest between its failures.
+    let setup = Setup::default()
+        .guest("misbehave")
+        .file("misbehave.toml", "[limits]\npause_after = 0");
+    let server = server(setup.config(chain)).await;
     let mut client = Client::connect(server.port).await;
     let good = read(&server.plugin_file("misbehave.wasm"));
     put(&server, "misbehave.wasm", &another(&good, 2));
