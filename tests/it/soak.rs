@@ -7,10 +7,8 @@ mod picture;
 
 use std::fs;
 use std::path::PathBuf;
-use std::slice;
 use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
 use jackfield_protocol::signature::sha256_hex;
 use tokio::time::sleep;
 
@@ -93,21 +91,18 @@ async fn changes(fleet: &Fleet, kind: &str, change: impl AsyncFn(&Server, u32)) 
             make(number).await;
         }
     };
-    under_load(kind, changes, slice::from_ref(fleet), change_all).await.0
+    under_load(kind, changes, fleet, change_all).await.0
 }
 
-/// Loads on all these fleets, together as much as on one, while something is changed `changes` times. With it, the deliveries of the first of them.
+/// A load while something is changed `changes` times. With it, its deliveries.
 async fn under_load(
     kind: &str,
     changes: u32,
-    fleets: &[Fleet],
+    fleet: &Fleet,
     change: impl AsyncFnOnce(),
 ) -> (Row, Vec<(Instant, Duration)>) {
-    let mut loads = Vec::new();
-    for fleet in fleets {
-        loads.push(Load::share(fleet, fleets.len()).await);
-    }
-    let before = resident(fleets);
+    let load = Load::over(fleet).await;
+    let before = resident(fleet);
     let began = Instant::now();
     sleep(quiet()).await;
     let changing = Instant::now();
@@ -115,45 +110,34 @@ async fn under_load(
     let done = Instant::now();
     // The version before the live one is kept for thirty seconds.
     sleep(if asked().is_some() { KEPT } else { Duration::ZERO }).await;
-    let mut row = Row {
+    let (quiet, during) = (load.delays(began, changing), load.delays(changing, done));
+    let (after, deliveries) = (resident(fleet), load.deliveries());
+    let verdict = load.end().await;
+    assert_eq!((verdict.refused, verdict.closed), (0, vec![0, 0, 0]), "{kind}");
+    let (acknowledged, heard) = (verdict.acknowledged, verdict.heard);
+    assert!(heard >= 3 * acknowledged, "{heard} of 3 x {acknowledged}");
+    let row = Row {
         kind: kind.to_owned(),
         changes,
-        acknowledged: 0,
-        heard: 0,
-        quiet: loads.iter().flat_map(|load| load.delays(began, changing)).collect(),
-        during: loads.iter().flat_map(|load| load.delays(changing, done)).collect(),
+        acknowledged,
+        heard,
+        quiet,
+        during,
         before,
-        after: resident(fleets),
+        after,
     };
-    let deliveries = loads[0].deliveries();
-    for load in loads {
-        let verdict = load.end().await;
-        assert_eq!((verdict.refused, verdict.closed), (0, vec![0, 0, 0]), "{kind}");
-        let (acknowledged, heard) = (verdict.acknowledged, verdict.heard);
-        assert!(heard >= 3 * acknowledged, "{heard} of 3 x {acknowledged}");
-        row.acknowledged += acknowledged;
-        row.heard += heard;
-    }
     (row, deliveries)
 }
 
 // README: from one broker to another.
 #[tokio::test]
 async fn from_one_broker_to_another_and_back_goes_unnoticed() {
-    let mut places = Vec::new();
-    for _ in 0..fleets() {
-        places.push((Broker::redis().await, Broker::nats().await, RedisCluster::start().await));
-    }
-    let ways: Vec<_> = places
-        .iter()
-        .map(|(first, second, third)| {
-            vec![
-                (redis(first), "adapter-redis"),
-                (nats(second), "adapter-nats"),
-                (redis_cluster(third), "adapter-redis-cluster"),
-            ]
-        })
-        .collect();
+    let (first, second, third) = (Broker::redis().await, Broker::nats().await, RedisCluster::start().await);
+    let ways = [
+        (redis(&first), "adapter-redis"),
+        (nats(&second), "adapter-nats"),
+        (redis_cluster(&third), "adapter-redis-cluster"),
+    ];
     let (row, picture) = swaps("another broker, instance after instance", &ways).await;
     write("brokers.md", &table(&[row]));
     write("brokers.svg", &picture.svg());
@@ -161,47 +145,27 @@ async fn from_one_broker_to_another_and_back_goes_unnoticed() {
 
 #[tokio::test]
 async fn from_one_prefix_to_another_and_back_goes_unnoticed() {
-    let mut brokers = Vec::new();
-    for _ in 0..fleets() {
-        brokers.push(Broker::redis().await);
-    }
-    let ways: Vec<_> = brokers
-        .iter()
-        .map(|broker| {
-            let apart = format!("{}\nredis.prefix = \"apart:\"", redis(broker));
-            vec![(redis(broker), "adapter-redis"), (apart, "adapter-redis")]
-        })
-        .collect();
+    let broker = Broker::redis().await;
+    let apart = format!("{}\nredis.prefix = \"apart:\"", redis(&broker));
+    let ways = [(redis(&broker), "adapter-redis"), (apart, "adapter-redis")];
     let (row, _) = swaps("another prefix, instance after instance", &ways).await;
     write("prefixes.md", &table(&[row]));
 }
 
-/// Has a fleet for each list of adapters, which goes from each to the next and at last to the first again, over and over.
-async fn swaps(kind: &str, ways: &[Vec<(String, &'static str)>]) -> (Row, Picture) {
-    let mut fleets = Vec::new();
-    for adapters in ways {
-        fleets.push(three(&adapters[0].0).await);
-    }
-    let round = ways.iter().map(Vec::len).sum::<usize>() as u32;
+/// Has three instances go from each of these adapters to the next and at last to the first again, over and over: each from one to the
+/// next is a change of every instance.
+async fn swaps(kind: &str, ways: &[(String, &'static str)]) -> (Row, Picture) {
+    let fleet = three(&ways[0].0).await;
+    let round = (ways.len() * fleet.servers.len()) as u32;
     let rounds = asked().map_or(1, |changes| changes.div_ceil(round));
-    // One after the other, as operators would: not all of them at the same moment, over and over.
-    let apart = SWAP / fleets.len() as u32;
-    let go = async |rounds| {
-        let each = (0..).zip(fleets.iter().zip(ways));
-        join_all(each.map(async |(number, (fleet, adapters))| {
-            sleep(apart * number).await;
-            go_round(fleet, adapters, rounds).await
-        }))
-        .await
-    };
     if asked().is_some() {
         // Every adapter is loaded before the figures are taken.
-        go(1).await;
+        go_round(&fleet, ways, 1).await;
     }
     let mut marks = Vec::new();
-    let swap_all = async || marks = go(rounds).await;
-    let (row, deliveries) = under_load(kind, rounds * round, &fleets, swap_all).await;
-    let first_round = &marks[0][..2 * ways[0].len()];
+    let swap_all = async || marks = go_round(&fleet, ways, rounds).await;
+    let (row, deliveries) = under_load(kind, rounds * round, &fleet, swap_all).await;
+    let first_round = &marks[..2 * ways.len()];
     let (first, last) = (first_round[0].0, first_round[first_round.len() - 1].0);
     (
         row,
@@ -239,9 +203,8 @@ async fn ask(server: &Server, path: &str) -> String {
     answer.body
 }
 
-fn resident(fleets: &[Fleet]) -> u64 {
-    let servers = fleets.iter().flat_map(|fleet| &fleet.servers);
-    servers.map(Server::resident_bytes).sum()
+fn resident(fleet: &Fleet) -> u64 {
+    fleet.servers.iter().map(Server::resident_bytes).sum()
 }
 
 fn table(rows: &[Row]) -> String {
@@ -294,19 +257,8 @@ fn write(name: &str, text: &str) {
 /// Enough to see that it works.
 const SHORT: u32 = 6;
 
-/// How many fleets go from one adapter to another at the same time: each swap takes some seconds, most of which are waiting.
-fn fleets() -> u32 {
-    asked().map_or(1, |changes| changes.div_ceil(SWAPS))
-}
-
-/// As many as a fleet does in a quarter of an hour.
-const SWAPS: u32 = 126;
-
 /// What a picture shows before the first change and behind the last one.
 const MARGIN: Duration = Duration::from_secs(8);
-
-/// About what a swap of a fleet takes, with the pause behind it.
-const SWAP: Duration = Duration::from_secs(8);
 
 /// Between two swaps of a fleet.
 const PAUSE: Duration = Duration::from_millis(500);

@@ -66,10 +66,6 @@ struct Session {
 impl Load {
     /// A backend for each port of the first list, a subscriber for each of the second.
     pub(crate) async fn start(channel: &'static str, backends: &[u16], listeners: &[u16]) -> Self {
-        Self::paced(channel, backends, listeners, PACE).await
-    }
-
-    async fn paced(channel: &'static str, backends: &[u16], listeners: &[u16], pace: Duration) -> Self {
         let (stop, phase) = watch::channel(Phase::Publishing);
         let mut load = Self {
             backends: Vec::new(),
@@ -91,7 +87,7 @@ impl Load {
         for (backend, &port) in backends.iter().enumerate() {
             let sent = Arc::<Mutex<Vec<Sent>>>::default();
             load.publishing
-                .spawn(publish((channel, pace), port, backend, sent.clone(), phase.clone()));
+                .spawn(publish(channel, port, backend, sent.clone(), phase.clone()));
             load.backends.push(sent);
         }
         load
@@ -99,13 +95,8 @@ impl Load {
 
     /// A backend and a subscriber for each instance. It has begun when everybody hears everybody.
     pub(crate) async fn over(fleet: &Fleet) -> Self {
-        Self::share(fleet, 1).await
-    }
-
-    /// The same for one of so many fleets that have as much to do together as one has otherwise.
-    pub(crate) async fn share(fleet: &Fleet, fleets: usize) -> Self {
         let began = Instant::now();
-        let load = Self::paced("room", &fleet.ports(), &fleet.ports(), PACE * fleets as u32).await;
+        let load = Self::start("room", &fleet.ports(), &fleet.ports()).await;
         load.everybody_hears(began).await;
         load
     }
@@ -313,14 +304,14 @@ impl Session {
 
 /// Publishes one number after the other, each when the one before is answered.
 async fn publish(
-    (channel, pace): (&str, Duration),
+    channel: &str,
     port: u16,
     backend: usize,
     sent: Arc<Mutex<Vec<Sent>>>,
     mut phase: watch::Receiver<Phase>,
 ) {
     let mut http = Http::connect(port).await.expect("the instance accepts connections");
-    let mut ticks = interval(pace);
+    let mut ticks = interval(PACE);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while *phase.borrow_and_update() == Phase::Publishing {
         ticks.tick().await;
