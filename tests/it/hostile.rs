@@ -9,7 +9,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::harness::client::Client;
 use crate::harness::http::{DEVELOPMENT, Http, Publisher, now};
-use crate::harness::server::Server;
+use crate::harness::server::{Server, Setup};
 use crate::harness::wait::in_time;
 
 /// Deeper than any reader's stack should have to follow.
@@ -82,17 +82,51 @@ async fn a_handshake_that_never_finishes_is_given_up() {
     let mut stream = TcpStream::connect(("127.0.0.1", server.port))
         .await
         .expect("it listens");
-    let begun = Instant::now();
-    stream
-        .write_all(b"GET /app/app-key?protocol=7 HTTP/1.1\r\nhost: x\r\n")
-        .await
-        .expect("it is open");
+    stream.write_all(HALF_A_HEAD).await.expect("it is open");
     others_are_served(&server).await;
+    is_given_up(stream).await;
+}
+
+// The same behind a request that was answered.
+#[tokio::test]
+async fn a_second_request_that_never_finishes_is_given_up() {
+    let server = Server::start().await;
+    let mut http = Http::connect(server.port).await.expect("it listens");
+    assert_eq!(http.get("/live").await.expect("it answers").status, 200);
+    let mut stream = http.into_stream();
+    stream.write_all(HALF_A_HEAD).await.expect("it is open");
+    is_given_up(stream).await;
+}
+
+async fn is_given_up(mut stream: TcpStream) {
+    let begun = Instant::now();
     let mut rest = Vec::new();
-    let closed = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut rest)).await;
+    let closed = tokio::time::timeout(Duration::from_secs(25), stream.read_to_end(&mut rest)).await;
     // A reset ends it as well as a close does.
     assert!(closed.is_ok(), "it is still open after {:?}", begun.elapsed());
     assert!(begun.elapsed() > Duration::from_secs(9), "{:?}", begun.elapsed());
+}
+
+const HALF_A_HEAD: &[u8] = b"GET /app/app-key?protocol=7 HTTP/1.1\r\nhost: x\r\n";
+
+// RFC 9293 §3.6: who has closed its half of a connection still hears what comes over the other one.
+#[tokio::test]
+async fn a_client_that_says_no_more_is_answered() {
+    let setup = Setup::default()
+        .without("rate-limit-local")
+        .guest("stall-rate-limit")
+        .config("rate_limiter.plugin = \"stall-rate-limit\"");
+    let server = setup.app("max_backend_events_per_second = 1000").start().await;
+    let body = r#"{"name":"greeting","channel":"room","data":"{}"}"#;
+    let target = DEVELOPMENT.signed(&DEVELOPMENT.events_path(), body, now());
+    let length = body.len();
+    let request = format!("POST {target} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n{body}");
+    let mut stream = Http::connect(server.port).await.expect("it listens").into_stream();
+    stream.write_all(request.as_bytes()).await.expect("it is open");
+    stream.shutdown().await.expect("it is open");
+    let mut answer = String::new();
+    let heard = in_time("the answer", stream.read_to_string(&mut answer)).await;
+    assert!(heard.is_ok() && answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
 
 // RFC 6455 §5.5.1: nothing is read behind a close frame.

@@ -46,7 +46,7 @@ async fn auth(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
     let signature = app.sign(format!("{}:{}", request.socket_id, request.channel_name).as_bytes());
     json_response(
         StatusCode::OK,
-        &json!({ "auth": format!("{}:{signature}", app.key) }).to_string(),
+        json!({ "auth": format!("{}:{signature}", app.key) }).to_string(),
     )
 }
 

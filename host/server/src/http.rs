@@ -1,5 +1,6 @@
 //! HTTP on an event loop: one hyper connection per socket, the routes, and the shape of answers.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -7,17 +8,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{FromRequestParts, Path, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Request, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::get;
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::time::sleep;
 use tower_service::Service as _;
 
 use crate::shared::Shared;
@@ -50,33 +53,43 @@ pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Share
         static ROUTER: std::cell::OnceCell<Router> = const { std::cell::OnceCell::new() };
     }
     let routes = ROUTER.with(|routes| routes.get_or_init(|| router(Arc::clone(&shared))).clone());
-    let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+    let requests = Requests::default();
+    let service = hyper::service::service_fn(|mut request: Request<Incoming>| {
+        requests.under_way.set(true);
         let caller = shared.settings().proxies.caller(peer.ip(), request.headers());
         request.extensions_mut().insert(caller);
-        let (mut routes, shared) = (routes.clone(), Arc::clone(&shared));
+        let (mut routes, shared, requests) = (routes.clone(), &shared, &requests);
         async move {
             let mut answer = routes.call(request).await.unwrap_or_else(|never| match never {});
             if shared.is_draining() && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
                 let headers = answer.headers_mut();
                 headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
+            requests.ended();
             Ok::<_, Infallible>(answer)
         }
     });
     let connection = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
+        // Else it looks during each request whether the client is gone, with room for the next request in hand.
+        .half_close(true)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEADER_BYTES)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
-    let mut connection = pin!(connection);
-    let served = tokio::select! {
-        served = connection.as_mut() => served,
-        // An error: the event loop is gone.
-        _ = end.wait_for(|end| *end) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let (mut connection, mut ceased) = (pin!(connection), pin!(requests.ceased()));
+    let mut ends = false;
+    let served = loop {
+        tokio::select! {
+            served = connection.as_mut() => break served,
+            () = ceased.as_mut() => {
+                tracing::debug!(%peer, "an HTTP connection was idle, or too slow");
+                return;
+            }
+            // An error: the event loop is gone.
+            _ = end.wait_for(|end| *end), if !ends => {
+                ends = true;
+                connection.as_mut().graceful_shutdown();
+            }
         }
     };
     // An error is the client's: it spoke something else, was too slow, or went away.
@@ -85,9 +98,35 @@ pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Share
     }
 }
 
+/// The requests of one connection: whether they go on. One timer for all of them: to set and clear one for each costs more than its share.
+#[derive(Default)]
+struct Requests {
+    /// The head of one has come, and it was not answered yet.
+    under_way: Cell<bool>,
+    answered: Cell<u64>,
+}
+
+impl Requests {
+    fn ended(&self) {
+        self.under_way.set(false);
+        self.answered.set(self.answered.get() + 1);
+    }
+
+    /// Until no head has come for as long as one may take: for up to twice as long behind an answer.
+    async fn ceased(&self) {
+        loop {
+            let answered = self.answered.get();
+            sleep(HEADER_TIMEOUT).await;
+            if !self.under_way.get() && self.answered.get() == answered {
+                return;
+            }
+        }
+    }
+}
+
 /// An answer that says what was wrong: `{"error": …}`.
 pub(crate) fn refuse(status: StatusCode, message: &str) -> Response {
-    json_response(status, &json!({ "error": message }).to_string())
+    json_response(status, json!({ "error": message }).to_string())
 }
 
 /// The same with the time after which to try again.
@@ -99,24 +138,23 @@ pub(crate) fn refuse_for_now(status: StatusCode, message: &str, retry_after_ms: 
 }
 
 /// A JSON answer.
-pub(crate) fn json_response(status: StatusCode, body: &str) -> Response {
-    (
-        status,
-        [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))],
-        body.to_owned(),
-    )
-        .into_response()
+pub(crate) fn json_response(status: StatusCode, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response
 }
 
 /// Whether a balancer should send traffic here.
 async fn ready(State(shared): State<Arc<Shared>>) -> Response {
     let reasons = shared.unready();
     if reasons.is_empty() {
-        return json_response(StatusCode::OK, &json!({ "ready": true }).to_string());
+        return json_response(StatusCode::OK, json!({ "ready": true }).to_string());
     }
     json_response(
         StatusCode::SERVICE_UNAVAILABLE,
-        &json!({ "ready": false, "reasons": reasons }).to_string(),
+        json!({ "ready": false, "reasons": reasons }).to_string(),
     )
 }
 

@@ -1,5 +1,6 @@
 //! `POST /apps/{id}/events` and `/batch_events`: 200 means that local fan-out is queued and that the adapter confirmed.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,11 +40,11 @@ pub(crate) async fn batch(
     answer(several(&shared, &id, request).await)
 }
 
-fn answer(outcome: Result<String, Response>) -> Response {
-    outcome.map_or_else(|refusal| refusal, |body| json_response(StatusCode::OK, &body))
+fn answer(outcome: Result<Cow<'static, str>, Response>) -> Response {
+    outcome.map_or_else(|refusal| refusal, |body| json_response(StatusCode::OK, body))
 }
 
-async fn one(shared: &Arc<Shared>, id: &str, request: Request) -> Result<String, Response> {
+async fn one(shared: &Arc<Shared>, id: &str, request: Request) -> Result<Cow<'static, str>, Response> {
     let call = authorize(shared, id, request, event_body).await?;
     let app = Arc::clone(call.app());
     let request = PublishRequest::parse(call.body(), &app.policy.publish_limits).map_err(|error| wrong(&error))?;
@@ -63,10 +64,10 @@ async fn one(shared: &Arc<Shared>, id: &str, request: Request) -> Result<String,
         .map(|topic| event(topic, request.name.as_str(), &request.data, request.socket_id));
     publish(shared, &pass, events.collect()).await?;
     let counted = topics.iter().map(|topic| (topic.channel(), counts(shared, topic)));
-    Ok(answers::events(request.info, counted).into_owned())
+    Ok(answers::events(request.info, counted))
 }
 
-async fn several(shared: &Arc<Shared>, id: &str, request: Request) -> Result<String, Response> {
+async fn several(shared: &Arc<Shared>, id: &str, request: Request) -> Result<Cow<'static, str>, Response> {
     let call = authorize(shared, id, request, batch_body).await?;
     let app = Arc::clone(call.app());
     let BatchRequest { events: wanted } =
@@ -86,7 +87,7 @@ async fn several(shared: &Arc<Shared>, id: &str, request: Request) -> Result<Str
         };
         (one.info, asked)
     });
-    Ok(answers::batch(counted).into_owned())
+    Ok(answers::batch(counted))
 }
 
 fn event(topic: &Topic, name: &str, data: &str, except: Option<SocketId>) -> Event {

@@ -126,7 +126,7 @@ async fn ask<Q>(
         answer(&app, question)
     };
     match outcome.await {
-        Ok(body) => json_response(StatusCode::OK, &body),
+        Ok(body) => json_response(StatusCode::OK, body),
         Err(refusal) => refusal,
     }
 }
