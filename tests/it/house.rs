@@ -288,7 +288,7 @@ impl House {
 
     /// Says what waits for one of a shard's sockets.
     fn waits(&mut self, shard: usize, slot: usize) -> String {
-        let outbox = self.shards[shard].outbox(slot);
+        let outbox = self.shards[shard].outbox_mut(slot);
         let mut slices = [std::io::IoSlice::new(&[]); 64];
         let filled = outbox.fill(&mut slices);
         let heard = slices[..filled]

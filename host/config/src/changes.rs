@@ -104,13 +104,14 @@ fn id(item: &Value) -> Option<&str> {
     item.get("id")?.as_str()
 }
 
-/// Keys that hold as long as the process runs: sockets that are bound, routes, the plugins folder, and who this is to others.
+/// Keys that hold as long as the process runs: sockets that are bound and how they are written, routes, the plugins folder, and who this is to others.
 const FOR_LIFE: &[&[&str]] = &[
     &["host"],
     &["port"],
     &["path_prefix"],
     &["mode"],
     &["plugins"],
+    &["io_uring"],
     &["instance", "process_id"],
     &["metrics", "enabled"],
     &["metrics", "host"],

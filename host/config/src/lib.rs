@@ -77,6 +77,8 @@ pub struct Config {
     pub activity_timeout: Duration,
     /// Over which time connections are closed when the program ends.
     pub shutdown_grace: Duration,
+    /// Whether many sockets are written with one system call, where the kernel allows it.
+    pub io_uring: bool,
     /// Event loops.
     pub shards: usize,
     /// All of it as written, to be compared with what is written later.
@@ -216,6 +218,7 @@ fn meant(raw: RawConfig, written: Written) -> Result<Config, ConfigError> {
         connect_rule: raw.rate_limiter.websocket_rate_limit.map(rule),
         activity_timeout: Duration::from_secs(raw.activity_timeout.get()),
         shutdown_grace: Duration::from_secs(raw.shutdown_grace_period),
+        io_uring: raw.io_uring,
         shards: std::thread::available_parallelism().map_or(1, usize::from),
         written,
     })

@@ -38,6 +38,8 @@ pub(super) struct RawConfig {
     pub(super) shutdown_grace_period: u64,
     /// The largest message of a client.
     pub(super) websocket_max_payload_kb: NonZeroUsize,
+    /// Whether many sockets are written with one system call, where the kernel allows it.
+    pub(super) io_uring: bool,
     pub(super) instance: RawInstance,
     pub(super) adapter: RawAdapter,
     pub(super) auth: RawAuth,
@@ -152,6 +154,7 @@ impl Default for RawConfig {
             shutdown_grace_period: 10,
             // An event of 10 KB may be escaped to several times its size.
             websocket_max_payload_kb: NonZeroUsize::MIN.saturating_add(63),
+            io_uring: true,
             instance: RawInstance::default(),
             adapter: RawAdapter::default(),
             auth: RawAuth::default(),

@@ -270,7 +270,12 @@ impl<C> Shard<C> {
     }
 
     /// A socket's outbox.
-    pub fn outbox(&mut self, slot: usize) -> &mut Outbox {
+    pub fn outbox(&self, slot: usize) -> &Outbox {
+        &self.sockets[slot].outbox
+    }
+
+    /// The same, to be written.
+    pub fn outbox_mut(&mut self, slot: usize) -> &mut Outbox {
         &mut self.sockets[slot].outbox
     }
 

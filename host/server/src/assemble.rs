@@ -103,6 +103,7 @@ pub fn assemble(mut config: Config, origin: Origin, background: &Runtime) -> Res
         reloads,
         node: config.node,
         path_prefix: config.path_prefix,
+        io_uring: config.io_uring,
         seats: Arc::default(),
         development: config.development,
         started: Instant::now(),

@@ -146,6 +146,11 @@ impl Connection {
         event_loop.shard().close(self.slot(), close);
     }
 
+    /// Whether the kernel took no more when the socket was last written.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.blocked.get()
+    }
+
     /// What came of a write by the event loop.
     pub(crate) fn wrote(&self, written: Written, closing: bool) {
         self.blocked.set(written == Written::Blocked);

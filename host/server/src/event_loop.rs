@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use jackfield_hub::{Event, OutboxLimits, Shard, ShardHandle};
 use jackfield_protocol::close::Close;
+use jackfield_ring::Ring;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::{Notify, watch};
@@ -33,6 +34,8 @@ pub(crate) struct EventLoop {
     shard: RefCell<Shard<Rc<Connection>>>,
     /// Wakes the writer.
     dirty: Arc<Notify>,
+    /// Writes to many sockets at once, where that is wanted and offered.
+    ring: RefCell<Option<Ring>>,
     /// Held by every HTTP connection; says to them when to end.
     http: watch::Sender<bool>,
     /// Where sockets are read into: borrowed while one is read, so that an idle socket needs no buffer.
@@ -60,11 +63,13 @@ pub(crate) fn run(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let shard = RefCell::new(Shard::new(index, Arc::clone(&shared.hub), OutboxLimits::default()));
     let scratch = RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice());
+    let ring = RefCell::new(shared.io_uring.then(|| ring(index)).flatten());
     let event_loop = Rc::new(EventLoop {
         index,
         shared,
         shard,
         dirty,
+        ring,
         http: watch::Sender::new(false),
         scratch,
     });
@@ -82,6 +87,16 @@ pub(crate) fn run(
     }));
     CURRENT.set(None);
     Ok(())
+}
+
+/// The ring of this thread's loop; none where the kernel does not offer it.
+fn ring(index: usize) -> Option<Ring> {
+    let made = Ring::new(SLICE as u32);
+    // One line for all loops.
+    if let (Err(error), 0) = (&made, index) {
+        tracing::info!(%error, "the kernel does not offer io_uring: sockets are written one by one");
+    }
+    made.ok()
 }
 
 impl EventLoop {
@@ -105,7 +120,7 @@ impl EventLoop {
     pub(crate) fn write_socket(&self, slot: usize) -> usize {
         let mut shard = self.shard.borrow_mut();
         let connection = Rc::clone(shard.owner(slot));
-        let (written, bytes) = connection.socket.write(shard.outbox(slot));
+        let (written, bytes) = connection.socket.write(shard.outbox_mut(slot));
         add(&self.counts().written_bytes, bytes as u64);
         let closing = shard.is_closing(slot);
         drop(shard);
@@ -164,18 +179,51 @@ impl EventLoop {
         }
     }
 
-    /// Writes some dirty sockets. True if there are more.
+    /// Writes some dirty sockets. True if there may be more.
     fn write_slice(&self) -> bool {
-        let mut bytes = 0;
-        for _ in 0..SLICE {
-            let next = self.shard.borrow_mut().next_dirty();
-            let Some(slot) = next else { return false };
-            bytes += self.write_socket(slot);
-            if bytes >= SLICE_BYTES {
-                break;
+        let (mut slots, mut count, mut bytes) = ([0; SLICE], 0, 0);
+        while count < SLICE && bytes < SLICE_BYTES {
+            let mut shard = self.shard.borrow_mut();
+            let Some(slot) = shard.next_dirty() else { break };
+            if !shard.owner(slot).is_blocked() {
+                bytes += shard.outbox(slot).bytes();
             }
+            slots[count] = slot;
+            count += 1;
         }
-        true
+        let slots = &slots[..count];
+        if count >= TOGETHER {
+            self.write_together(slots);
+        }
+        for slot in slots {
+            self.write_socket(*slot);
+        }
+        count == SLICE || bytes >= SLICE_BYTES
+    }
+
+    /// Writes to those of these sockets for which one frame waits, as far as the kernel takes it, with one system call. What is left,
+    /// and what has become of a socket, is for [`Self::write_socket`] to find.
+    fn write_together(&self, slots: &[usize]) {
+        let mut place = self.ring.borrow_mut();
+        let Some(ring) = place.as_mut() else { return };
+        let mut shard = self.shard.borrow_mut();
+        let sends = slots.iter().filter_map(|&slot| {
+            let connection = shard.owner(slot);
+            let frame = shard.outbox(slot).single().filter(|_| !connection.is_blocked())?;
+            Some((slot, connection.socket.as_fd(), frame))
+        });
+        let failed = match ring.send(sends) {
+            Ok(taken) => {
+                for &(slot, bytes) in taken {
+                    shard.outbox_mut(slot).advance(bytes);
+                    add(&self.counts().written_bytes, bytes as u64);
+                }
+                return;
+            }
+            Err(error) => error,
+        };
+        tracing::warn!(error = %failed, "io_uring failed: from now on sockets are written one by one");
+        *place = None;
     }
 
     /// Once a second: activity timers, subscriptions that waited too long, counters. One walk over the sockets costs less
@@ -280,6 +328,9 @@ const SCRATCH_BYTES: usize = 64 << 10;
 
 /// Sockets written before other tasks get their turn: a fraction of a millisecond.
 const SLICE: usize = 64;
+
+/// Sockets from which on one system call for all of them costs less than one for each.
+const TOGETHER: usize = 4;
 
 /// Bytes after which a slice ends sooner: those who lag have much to be written, and to copy it takes longer than the calls.
 const SLICE_BYTES: usize = 128 << 10;

@@ -29,6 +29,8 @@ pub(crate) struct Shared {
     pub(crate) node: String,
     /// What stands in front of every path: empty, or `/a/b`.
     pub(crate) path_prefix: String,
+    /// Whether many sockets are written with one system call, where the kernel allows it.
+    pub(crate) io_uring: bool,
     /// For the connections of all apps.
     pub(crate) seats: Arc<Seats>,
     pub(crate) development: bool,

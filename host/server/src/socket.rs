@@ -1,6 +1,7 @@
 //! A WebSocket's byte stream: gathered writes, and reads into a buffer that is only borrowed.
 
 use std::io::{self, IoSlice};
+use std::os::fd::{AsFd as _, BorrowedFd};
 
 use jackfield_hub::Outbox;
 use tokio::io::{Interest, Ready};
@@ -71,6 +72,11 @@ impl Socket {
     /// Waits until the socket can be read, or written, as wanted.
     pub(crate) async fn ready(&self, interest: Interest) -> io::Result<Ready> {
         self.stream.ready(interest).await
+    }
+
+    /// The socket, for whoever writes to many at once.
+    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
     }
 
     /// Tells the peer that no more will come.

@@ -70,7 +70,7 @@ fn deliver(house: &mut House) -> usize {
         let more = house.turn(0);
         let shard = &mut house.shards[0];
         while let Some(slot) = shard.next_dirty() {
-            let outbox = shard.outbox(slot);
+            let outbox = shard.outbox_mut(slot);
             let bytes = outbox.bytes();
             outbox.advance(bytes);
         }

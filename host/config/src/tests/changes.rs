@@ -64,6 +64,7 @@ fn what_takes_a_restart_is_refused_with_its_place() {
         ("path_prefix = \"/a\"\n", "FILE:1: `path_prefix`"),
         ("mode = \"development\"\n", "FILE:1: `mode`"),
         ("plugins = \"p\"\n", "FILE:1: `plugins`"),
+        ("io_uring = false\n", "FILE:1: `io_uring`"),
         ("instance.process_id = \"a\"\n", "FILE:1: `instance.process_id`"),
         ("metrics.enabled = false\n", "FILE:1: `metrics.enabled`"),
         ("metrics.port = 1\n", "FILE:1: `metrics.port`"),
