@@ -26,12 +26,12 @@ use crate::http::{refuse, refuse_for_now};
 use crate::shared::Shared;
 use crate::upgrade::{remote_address, seen_headers};
 
-pub(crate) use publish::events;
+pub(crate) use publish::Publish;
 
 /// Adds the API's addresses.
 pub(crate) fn add_routes(router: Router<Arc<Shared>>) -> Router<Arc<Shared>> {
     router
-        .route("/apps/{id}/events", post(events))
+        .route("/apps/{id}/events", post(publish::events))
         .route("/apps/{id}/batch_events", post(publish::batch))
         .route("/apps/{id}/channels", get(questions::channels))
         .route("/apps/{id}/channels/{name}", get(questions::channel))

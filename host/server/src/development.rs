@@ -19,8 +19,8 @@ use jackfield_protocol::signature;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::api;
-use crate::http::{PathParts, json_response, refuse};
+use crate::api::Publish;
+use crate::http::{json_response, refuse};
 use crate::proxies::Caller;
 use crate::shared::Shared;
 
@@ -75,7 +75,7 @@ async fn publish(State(shared): State<Arc<Shared>>, request: Request) -> Respons
         Err(_) => return refuse(StatusCode::INTERNAL_SERVER_ERROR, "the signed address is not one"),
     }
     signed.extensions_mut().insert(caller);
-    api::events(State(shared), PathParts(app.id.to_string()), signed).await
+    Publish::One.carry_out(&shared, &app.id, signed).await
 }
 
 fn signed_query(app: &App, path: &str, body: &[u8]) -> String {

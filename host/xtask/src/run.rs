@@ -22,7 +22,7 @@ pub(crate) fn build(workspace: &Workspace, route: Option<Route>, steps: &mut Ste
 pub(crate) fn build_host(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
     steps.command(
         "compile the host",
-        workspace.host_cargo("build", &["--bin", "jackfield"]),
+        workspace.host_cargo("build", &["--release", "--bin", "jackfield"]),
     )
 }
 
@@ -56,7 +56,7 @@ pub(crate) fn bench(
     build_host(workspace, steps)?;
     steps.command(
         "compile the bench",
-        workspace.host_cargo("build", &["--bin", "jackfield-bench"]),
+        workspace.host_cargo("build", &["--release", "--bin", "jackfield-bench"]),
     )?;
     let program = workspace.bench_binary();
     let mut bench = Command::new(&program);

@@ -60,9 +60,9 @@ impl Workspace {
         command
     }
 
-    /// As [`Self::cargo`], optimised and for all packages that make or test the host.
+    /// As [`Self::cargo`], for all packages that make or test the host.
     pub(crate) fn host_cargo(&self, verb: &str, arguments: &[&str]) -> Command {
-        let mut command = self.cargo(&[verb, "--release"]);
+        let mut command = self.cargo(&[verb]);
         command.args(HOST).args(arguments);
         command
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use jackfield_hub::{Event, Pass, PublishError, Toll, Topic};
 use jackfield_protocol::names::{ChannelName, SocketId};
@@ -23,25 +23,50 @@ use crate::http::{PathParts, json_response, refuse_for_now};
 use crate::shared::Shared;
 
 /// `POST /apps/{id}/events`.
-pub(crate) async fn events(
+pub(super) async fn events(
     State(shared): State<Arc<Shared>>,
     PathParts(id): PathParts<String>,
     request: Request,
 ) -> Response {
-    answer(one(&shared, &id, request).await)
+    Publish::One.carry_out(&shared, &id, request).await
 }
 
 /// `POST /apps/{id}/batch_events`.
-pub(crate) async fn batch(
+pub(super) async fn batch(
     State(shared): State<Arc<Shared>>,
     PathParts(id): PathParts<String>,
     request: Request,
 ) -> Response {
-    answer(several(&shared, &id, request).await)
+    Publish::Several.carry_out(&shared, &id, request).await
 }
 
-fn answer(outcome: Result<Cow<'static, str>, Response>) -> Response {
-    outcome.map_or_else(|refusal| refusal, |body| json_response(StatusCode::OK, body))
+/// What is published.
+pub(crate) enum Publish {
+    One,
+    Several,
+}
+
+impl Publish {
+    /// What a request of this method and path is to publish, and the app's id. None: the router is to see what it is, who also knows other ways to write
+    /// an id, and what to say to other methods.
+    pub(crate) fn wanted<'a>(method: &Method, path: &'a str) -> Option<(Self, &'a str)> {
+        let (id, what) = path.strip_prefix("/apps/")?.split_once('/')?;
+        let wanted = match what {
+            "events" => Self::One,
+            "batch_events" => Self::Several,
+            _ => return None,
+        };
+        (method == Method::POST && !id.contains('%')).then_some((wanted, id))
+    }
+
+    /// Carries it out, and answers.
+    pub(crate) async fn carry_out(self, shared: &Arc<Shared>, id: &str, request: Request) -> Response {
+        let outcome = match self {
+            Self::One => one(shared, id, request).await,
+            Self::Several => several(shared, id, request).await,
+        };
+        outcome.map_or_else(|refusal| refusal, |body| json_response(StatusCode::OK, body))
+    }
 }
 
 async fn one(shared: &Arc<Shared>, id: &str, request: Request) -> Result<Cow<'static, str>, Response> {
@@ -128,3 +153,25 @@ pub(super) fn unpublished(error: &PublishError) -> Response {
 
 /// How long a publisher is slowed down at the most: less than its HTTP client waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_plainly_a_publish_is_for_the_router() {
+        let wanted = |method, path| Publish::wanted(&method, path).map(|(what, id)| (matches!(what, Publish::One), id));
+        assert_eq!(wanted(Method::POST, "/apps/1/events"), Some((true, "1")));
+        assert_eq!(wanted(Method::POST, "/apps/1/batch_events"), Some((false, "1")));
+        for path in [
+            "/apps/%31/events",
+            "/apps/1/events/",
+            "/apps/1/2/events",
+            "/apps/1/channels",
+            "/a/apps/1/events",
+        ] {
+            assert_eq!(wanted(Method::POST, path), None, "{path}");
+        }
+        assert_eq!(wanted(Method::GET, "/apps/1/events"), None);
+    }
+}
