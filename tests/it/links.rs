@@ -14,7 +14,6 @@ use std::sync::Arc;
 use jackfield_links::broker::{
     Link, LinkEvent, NatsOptions, RedisClusterOptions, RedisOptions, Secret, open_nats, open_redis, open_redis_cluster,
 };
-use tokio::runtime::Handle;
 
 use witness::Witness;
 
@@ -53,7 +52,7 @@ impl Kind {
                         nodes: all,
                         ..RedisClusterOptions::default()
                     };
-                    open_redis_cluster(&options, &Handle::current(), receiver).expect("the options are right")
+                    open_redis_cluster(&options, receiver).expect("the options are right")
                 }
                 Self::Nats => nats_link(
                     &NatsOptions {
@@ -74,7 +73,7 @@ impl Kind {
 }
 
 fn redis_link(options: &RedisOptions, receiver: impl Fn(Vec<LinkEvent>) + Send + Sync + 'static) -> Arc<dyn Link> {
-    open_redis(options, &Handle::current(), receiver).expect("the options are right")
+    open_redis(options, receiver).expect("the options are right")
 }
 
 fn nats_link(options: &NatsOptions, receiver: impl Fn(Vec<LinkEvent>) + Send + Sync + 'static) -> Arc<dyn Link> {

@@ -32,10 +32,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::runtime::Handle;
 
 pub use crate::tls::TlsOptions;
-use keeper::Home;
+use keeper::Keeper;
 pub use options::{NatsOptions, RedisClusterOptions, RedisOptions, Secret};
 
 /// What happened on a link. Handed over in batches, in order, to one receiver.
@@ -108,7 +107,8 @@ pub struct LinkStats {
     pub round_trip: Duration,
 }
 
-/// A link. Dropping it closes its connections, tells nothing more and forgets everything.
+/// A link, on a thread of its own, which also calls its receiver: a receiver that takes its time has the broker wait. Dropping it closes its
+/// connections, tells nothing more and forgets everything.
 pub trait Link: Send + Sync {
     /// Takes a batch; never waits.
     ///
@@ -136,10 +136,9 @@ pub trait Link: Send + Sync {
 /// When the options make no sense or a file of them cannot be read. A server that is away is none: see [`LinkEvent::Down`].
 pub fn open_redis(
     options: &RedisOptions,
-    runtime: &Handle,
-    receiver: impl Fn(Vec<LinkEvent>) + Send + Sync + 'static,
+    receiver: impl Fn(Vec<LinkEvent>) + Send + 'static,
 ) -> Result<Arc<dyn Link>, String> {
-    open(options.check()?, Home::shared(runtime), receiver)
+    Keeper::open(options.check()?, receiver)
 }
 
 /// Opens a link to a Redis Cluster: to each primary with sharded Pub/Sub if every one knows it, as they do since 7.0, else to one of
@@ -149,31 +148,20 @@ pub fn open_redis(
 /// As [`open_redis`].
 pub fn open_redis_cluster(
     options: &RedisClusterOptions,
-    runtime: &Handle,
-    receiver: impl Fn(Vec<LinkEvent>) + Send + Sync + 'static,
+    receiver: impl Fn(Vec<LinkEvent>) + Send + 'static,
 ) -> Result<Arc<dyn Link>, String> {
-    open(options.check()?, Home::shared(runtime), receiver)
+    Keeper::open(options.check()?, receiver)
 }
 
 /// Opens a link to a NATS server, or to any one of a cluster's. Its own messages come back, as with Redis.
-/// It has a thread of its own.
 ///
 /// # Errors
 /// As [`open_redis`].
 pub fn open_nats(
     options: &NatsOptions,
-    receiver: impl Fn(Vec<LinkEvent>) + Send + Sync + 'static,
+    receiver: impl Fn(Vec<LinkEvent>) + Send + 'static,
 ) -> Result<Arc<dyn Link>, String> {
-    open(options.check()?, Home::own_thread()?, receiver)
-}
-
-fn open<B: wire::Broker>(
-    checked: options::Checked<B>,
-    home: Home,
-    receiver: impl Fn(Vec<LinkEvent>) + Send + Sync + 'static,
-) -> Result<Arc<dyn Link>, String> {
-    let handover = handover::Handover::start(receiver)?;
-    Ok(keeper::Keeper::open(checked, handover, home))
+    Keeper::open(options.check()?, receiver)
 }
 
 /// The largest payload: the limit of a NATS server as it comes. An event may have 10 KiB, an envelope hardly more.

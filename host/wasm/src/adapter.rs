@@ -13,7 +13,6 @@ use std::sync::Arc;
 use jackfield_files::Secrets;
 use jackfield_hub::doors::{Adapter, AdapterRequest, DoorError, Reach, Traffic};
 use parking_lot::Mutex;
-use tokio::runtime::Handle;
 use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre};
 
@@ -47,10 +46,10 @@ pub(crate) struct AdapterDoor {
 }
 
 impl AdapterDoor {
-    /// `secrets` are those of the plugin's configuration; `runtime` is where its links live.
-    pub(crate) fn new(slot: Arc<Slot<Bus>>, node: String, secrets: Secrets, runtime: Handle) -> Self {
+    /// `secrets` are those of the plugin's configuration.
+    pub(crate) fn new(slot: Arc<Slot<Bus>>, node: String, secrets: Secrets) -> Self {
         let inbox = Arc::new(Inbox::default());
-        let links = Arc::new(Links::new(Arc::clone(&inbox), secrets, runtime));
+        let links = Arc::new(Links::new(Arc::clone(&inbox), secrets));
         let running = Running::new(Arc::clone(&slot), node, links);
         Self {
             slot,

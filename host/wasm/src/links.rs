@@ -6,7 +6,6 @@ use std::sync::Arc;
 use jackfield_files::Secrets;
 use jackfield_links::broker::{self, Link, LinkEvent, Outgoing};
 use parking_lot::Mutex;
-use tokio::runtime::Handle;
 use wasmtime::Result;
 
 use crate::adapter::Inbox;
@@ -18,7 +17,6 @@ pub(crate) struct Links {
     open: Mutex<BTreeMap<u32, Opened>>,
     inbox: Arc<Inbox>,
     secrets: Secrets,
-    runtime: Handle,
 }
 
 struct Opened {
@@ -29,12 +27,11 @@ struct Opened {
 }
 
 impl Links {
-    pub(crate) fn new(inbox: Arc<Inbox>, secrets: Secrets, runtime: Handle) -> Self {
+    pub(crate) fn new(inbox: Arc<Inbox>, secrets: Secrets) -> Self {
         Self {
             open: Mutex::default(),
             inbox,
             secrets,
-            runtime,
         }
     }
 
@@ -67,8 +64,8 @@ impl Links {
             inbox.arrive(number, events);
         };
         match broker {
-            links::Broker::Redis => broker::open_redis(&read(options)?, &self.runtime, receiver),
-            links::Broker::RedisCluster => broker::open_redis_cluster(&read(options)?, &self.runtime, receiver),
+            links::Broker::Redis => broker::open_redis(&read(options)?, receiver),
+            links::Broker::RedisCluster => broker::open_redis_cluster(&read(options)?, receiver),
             links::Broker::Nats => broker::open_nats(&read(options)?, receiver),
         }
     }

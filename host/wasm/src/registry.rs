@@ -168,7 +168,7 @@ impl Registry {
         adapters.retain(|slot| slot.strong_count() > 0);
         adapters.push(Arc::downgrade(&slot));
         let name = slot.name.clone();
-        let door = AdapterDoor::new(slot, self.node.clone(), secrets, self.host.waiting.clone());
+        let door = AdapterDoor::new(slot, self.node.clone(), secrets);
         OpenedAdapter {
             name,
             settings,

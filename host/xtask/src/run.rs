@@ -20,10 +20,11 @@ pub(crate) fn build(workspace: &Workspace, route: Option<Route>, steps: &mut Ste
 }
 
 pub(crate) fn build_host(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
-    steps.command(
-        "compile the host",
-        workspace.host_cargo("build", &["--release", "--bin", "jackfield"]),
-    )
+    steps.command("compile the host", compile_host(workspace))
+}
+
+pub(crate) fn compile_host(workspace: &Workspace) -> Command {
+    workspace.host_cargo("build", &["--release", "--bin", "jackfield"])
 }
 
 /// Builds, then becomes the server, so that signals and the exit status are the server's own.

@@ -2,10 +2,10 @@
 //!
 //! Everything goes to standard error, so that standard output belongs to the programs that are run.
 
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 pub(crate) struct Steps {
     started: Instant,
@@ -50,15 +50,38 @@ impl Steps {
 
 /// Runs `command` with its output passed through and nothing to read, and waits for a good end.
 pub(crate) fn succeed(command: &mut Command) -> Result<()> {
-    let line = command_line(command);
-    let status = command
-        .stdin(Stdio::null())
-        .status()
-        .with_context(|| format!("cannot start: {line}"))?;
-    if !status.success() {
-        bail!("{status}: {line}");
+    Beside::start(command)?.end()
+}
+
+/// A program that goes on beside the steps that follow, as [`succeed`] would run it. Nobody needs it any more when it is dropped: it is
+/// killed then.
+pub(crate) struct Beside {
+    line: String,
+    child: Child,
+}
+
+impl Beside {
+    pub(crate) fn start(command: &mut Command) -> Result<Self> {
+        let line = command_line(command);
+        let child = command.stdin(Stdio::null()).spawn();
+        let child = child.with_context(|| format!("cannot start: {line}"))?;
+        Ok(Self { line, child })
     }
-    Ok(())
+
+    /// Waits for a good end.
+    pub(crate) fn end(mut self) -> Result<()> {
+        let status = self.child.wait()?;
+        ensure!(status.success(), "{status}: {}", self.line);
+        Ok(())
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        // An error: it has ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 /// Runs `command` quietly; what it printed, or the last line of its complaint.
@@ -119,6 +142,15 @@ mod tests {
             "{text}"
         );
         assert!(steps.done.is_empty());
+    }
+
+    #[test]
+    fn what_goes_on_beside_others_is_waited_for_or_killed() {
+        let sleep = |seconds| Beside::start(Command::new("sleep").arg(seconds)).unwrap();
+        sleep("0.1").end().unwrap();
+        let begun = Instant::now();
+        drop(sleep("60"));
+        assert!(begun.elapsed() < Duration::from_secs(30));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::npm;
 use crate::plugins::{self, Batch};
 use crate::python;
 use crate::run;
-use crate::step::{self, Steps};
+use crate::step::{self, Beside, Steps};
 use crate::target::{self, Route};
 use crate::wasip2;
 use crate::workspace::Workspace;
@@ -28,7 +28,9 @@ pub(crate) fn everything(
     if filter.is_none() {
         steps.command("check the formatting", workspace.cargo(&["fmt", "--all", "--check"]))?;
     }
-    let has_wasip2 = build(workspace, route, steps)?;
+    steps.announce("compile the host, beside what follows: to put it together takes one core for minutes");
+    let host = Beside::start(&mut run::compile_host(workspace))?;
+    let has_wasip2 = build_guests(workspace, route, steps)?;
     npm::install(workspace, steps)?;
     python::install(workspace, steps)?;
     languages::build(workspace, steps)?;
@@ -36,11 +38,12 @@ pub(crate) fn everything(
     if filter.is_none() {
         lint(workspace, steps)?;
     }
-    unit_tests(workspace, filter, steps)?;
     steps.command(
-        "compile the scenarios",
-        cargo_test(workspace, &["--test", "it", "--no-run"], None),
+        "compile the tests",
+        cargo_test(workspace, &["--lib", "--bins", "--test", "it", "--no-run"], None),
     )?;
+    steps.run("wait for the host", || host.end())?;
+    unit_tests(workspace, filter, steps)?;
     eprint!("\n{}\n", steps.table());
     steps.announce("run the scenarios");
     let mut scenarios = cargo_test(workspace, &["--test", "it"], filter);
@@ -52,7 +55,8 @@ pub(crate) fn everything(
 
 /// The scenarios that change things under load, more often than among all others.
 pub(crate) fn soak(workspace: &Workspace, route: Option<Route>, changes: u32, steps: &mut Steps) -> Result<()> {
-    build(workspace, route, steps)?;
+    build_guests(workspace, route, steps)?;
+    run::build_host(workspace, steps)?;
     brokers::install(steps)?;
     let mut scenarios = cargo_test(workspace, &["--test", "it"], Some("soak::"));
     scenarios
@@ -63,17 +67,15 @@ pub(crate) fn soak(workspace: &Workspace, route: Option<Route>, changes: u32, st
     step::succeed(&mut scenarios)
 }
 
-/// What the tests run. False if guests for wasm32-wasip2 cannot be built here.
-fn build(workspace: &Workspace, route: Option<Route>, steps: &mut Steps) -> Result<bool> {
+/// The plugins that the tests run. False if guests for wasm32-wasip2 cannot be built here.
+fn build_guests(workspace: &Workspace, route: Option<Route>, steps: &mut Steps) -> Result<bool> {
     let toolchain = steps.run("find a WebAssembly target", || target::prepare(workspace, route))?;
     plugins::build(
         &toolchain,
         &[Batch::defaults(workspace)?, Batch::for_tests(workspace)?],
         steps,
     )?;
-    let has_wasip2 = wasip2::build(workspace, steps)?;
-    run::build_host(workspace, steps)?;
-    Ok(has_wasip2)
+    wasip2::build(workspace, steps)
 }
 
 fn lint(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
@@ -127,7 +129,7 @@ mod tests {
         let workspace = Workspace::locate().unwrap();
         let scenarios = cargo_test(&workspace, &["--test", "it"], Some("swap"));
         assert_eq!(arguments(&scenarios), "test --workspace --exclude xtask --test it swap");
-        let host = workspace.host_cargo("build", &["--release", "--bin", "jackfield"]);
+        let host = run::compile_host(&workspace);
         assert_eq!(
             arguments(&host),
             "build --workspace --exclude xtask --release --bin jackfield"

@@ -2,7 +2,6 @@
 
 use jackfield_links::broker::{LinkEvent, NatsOptions, RedisOptions, Secret, TlsOptions};
 use jackfield_links::broker::{open_nats, open_redis};
-use tokio::runtime::Handle;
 
 use super::witness::Witness;
 use crate::harness::brokers::Broker;
@@ -36,7 +35,7 @@ async fn redis_with_tls_and_certificates_lets_in_whom_it_knows() {
             tls,
             ..RedisOptions::default()
         };
-        Witness::new(|tell| open_redis(&options, &Handle::current(), tell).expect("the options are right"))
+        Witness::new(|tell| open_redis(&options, tell).expect("the options are right"))
     })
     .await;
 }

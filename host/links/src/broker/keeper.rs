@@ -3,13 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::runtime::{Builder, Handle};
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use tokio::runtime::Builder;
 use tokio::time::sleep;
 
 use super::backoff::Backoff;
-use super::handover::Handover;
 use super::life::live;
 use super::options::Checked;
 use super::shared::Shared;
@@ -19,52 +16,32 @@ use super::{Link, LinkError, LinkEvent, LinkStats, MAX_PAYLOAD_BYTES, MAX_SUBJEC
 pub(super) struct Keeper {
     shared: Arc<Shared>,
     check: fn(&str) -> Result<(), String>,
-    task: JoinHandle<()>,
-    _home: Home,
-}
-
-/// Where a link's tasks run.
-pub(super) struct Home {
-    runtime: Handle,
-    /// Ends the link's own thread, and all that runs there, when it is dropped.
-    _thread: Option<oneshot::Sender<()>>,
-}
-
-impl Home {
-    /// Among others.
-    pub(super) fn shared(runtime: &Handle) -> Self {
-        Self {
-            runtime: runtime.clone(),
-            _thread: None,
-        }
-    }
-
-    /// On a thread of their own, in the order in which they are woken.
-    pub(super) fn own_thread() -> Result<Self, String> {
-        let runtime = Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| error.to_string())?;
-        let handle = runtime.handle().clone();
-        let (thread, over) = oneshot::channel();
-        let run = move || drop(runtime.block_on(over));
-        let started = std::thread::Builder::new().name("link".to_owned()).spawn(run);
-        started.map_err(|error| error.to_string())?;
-        Ok(Self {
-            runtime: handle,
-            _thread: Some(thread),
-        })
-    }
 }
 
 impl Keeper {
-    /// A link as an operator wants it.
-    pub(super) fn open<B: Broker>(checked: Checked<B>, handover: Arc<Handover>, home: Home) -> Arc<dyn Link> {
-        let shared = Shared::new(checked.canary_prefix, handover);
-        Arc::new(Self {
-            task: home.runtime.spawn(keep(checked.broker, shared.clone(), checked.answer)),
-            check: B::check,
+    /// A link as an operator wants it, on a thread of its own, where tasks run in the order in which they are woken.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub(super) fn open<B: Broker>(
+        checked: Checked<B>,
+        receiver: impl Fn(Vec<LinkEvent>) + Send + 'static,
+    ) -> Result<Arc<dyn Link>, String> {
+        let shared = Shared::new(checked.canary_prefix);
+        let runtime = Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| error.to_string())?;
+        let own = Arc::clone(&shared);
+        let run = move || {
+            runtime.spawn(keep(checked.broker, Arc::clone(&own), checked.answer));
+            // When the handover is closed, all tasks end with the runtime.
+            runtime.block_on(own.handover.pass_on(receiver));
+        };
+        let started = std::thread::Builder::new().name("link".to_owned()).spawn(run);
+        started.map_err(|error| error.to_string())?;
+        Ok(Arc::new(Self {
             shared,
-            _home: home,
-        })
+            check: B::check,
+        }))
     }
 
     fn check(&self, subject: &str) -> Result<(), LinkError> {
@@ -89,8 +66,6 @@ async fn keep<B: Broker>(broker: B, shared: Arc<Shared>, answer: Duration) {
     let mut backoff = Backoff::new();
     let mut told = String::new();
     loop {
-        // Who does not take what there is need not be told more.
-        shared.handover.room().await;
         let reason = match broker.connect(&shared).await {
             Ok((wire, life)) => live(&shared, &wire, life, answer).await,
             Err(reason) => reason,
@@ -140,7 +115,6 @@ impl Link for Keeper {
 
 impl Drop for Keeper {
     fn drop(&mut self) {
-        self.task.abort();
         self.shared.handover.close();
     }
 }

@@ -28,11 +28,10 @@ pub(super) async fn live(shared: &Shared, wire: &impl Wire, life: Life, limit: D
     }
 }
 
-/// Hands over what waits, several batches at a time, but only while the receiver keeps up: it is told of every ticket.
+/// Hands over what waits, several batches at a time.
 async fn publish(shared: &Shared, wire: &impl Wire) -> Run {
     let mut flying = FuturesOrdered::new();
     let next = async || loop {
-        shared.handover.room().await;
         if let Some(batch) = shared.flights.lock().take() {
             return batch;
         }
@@ -67,16 +66,17 @@ async fn follow(shared: &Shared, wire: &impl Wire) -> Run {
 
 /// Looks after deadlines, and sends the canaries.
 async fn watch(shared: &Shared, limit: Duration) -> Run {
-    let mut resumed_at = Instant::now();
+    let mut looked_at = Instant::now();
+    let mut resumed_at = looked_at;
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        if shared.handover.is_full() {
-            // Nothing is read now, so nobody is to blame for what was not heard.
+        if looked_at.elapsed() > HELD_UP {
+            // The receiver has taken its time. Nothing was read meanwhile, so nobody is to blame for what was not heard.
             resumed_at = Instant::now();
-            continue;
         }
+        looked_at = Instant::now();
         let late = |since: Option<Instant>| since.is_some_and(|since| since.max(resumed_at).elapsed() > limit);
         if late(shared.flights.lock().waiting_since()) {
             return Err(format!("no answer to a publish within {limit:?}"));
@@ -97,5 +97,7 @@ async fn watch(shared: &Shared, limit: Duration) -> Run {
 
 /// How often deadlines are looked at.
 const TICK: Duration = Duration::from_millis(100);
+/// Deadlines are anew after a pause that is longer: a fraction of each, and more than a busy machine takes to get around.
+const HELD_UP: Duration = Duration::from_millis(500);
 /// Batches under way at a time: a message that comes while others wait for their answers need not wait for them too.
 const MOST_FLIGHTS: usize = 8;

@@ -3,10 +3,10 @@
 //! The client's `flush` says that bytes were written, not that anybody read them. So every batch, of messages or of subscriptions, is
 //! followed by a message to ourselves: a server works through a connection in order, and the echo confirms all before it.
 //!
-//! The client has complaints of the server come another way than messages, through a task of its own. So a link has a thread of its own, where
-//! tasks run in the order in which they were woken: a complaint is known before the echo that came behind it.
+//! The client has complaints of the server come another way than messages, through a task of its own. On the link's thread tasks run in the order
+//! in which they were woken: a complaint is known before the echo that came behind it.
 //!
-//! The client reads whenever it can. When the receiver does not keep up, messages are dropped, and the link is down and begins anew.
+//! When the receiver does not keep up, the server closes the connection, and the link is down and begins anew.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -45,8 +45,6 @@ pub(super) struct Connection {
     sent: tokio::sync::Mutex<u64>,
     heard: watch::Receiver<u64>,
     subscriptions: Mutex<Subscriptions>,
-    /// Takes the reason to end.
-    over: mpsc::Sender<String>,
 }
 
 #[derive(Default)]
@@ -78,7 +76,7 @@ impl Broker for Nats {
         let place = self.servers.next();
         let (over, mut reasons) = mpsc::channel(1);
         let scheme = if place.tls { "tls" } else { "nats" };
-        let options = self.options(&place, over.clone());
+        let options = self.options(&place, over);
         let client = options.connect(format!("{scheme}://{place}")).await.map_err(|error| {
             let why = match error.kind() {
                 ConnectErrorKind::AuthorizationViolation => "Authorization Violation".to_owned(),
@@ -86,7 +84,7 @@ impl Broker for Nats {
             };
             format!("{place}: {why}")
         })?;
-        let connection = Connection::new(client, ear, &place, over).await?;
+        let connection = Connection::new(client, ear, &place).await?;
         let life = async move {
             let reason = reasons.recv().await;
             format!("{place}: {}", reason.unwrap_or_default())
@@ -138,7 +136,7 @@ impl Nats {
 }
 
 impl Connection {
-    async fn new(client: Client, ear: &Arc<Shared>, place: &Place, over: mpsc::Sender<String>) -> Result<Self, String> {
+    async fn new(client: Client, ear: &Arc<Shared>, place: &Place) -> Result<Self, String> {
         let (echo, canary) = (random_subject(&ear.canary_prefix)?, random_subject(&ear.canary_prefix)?);
         let (telling, heard) = watch::channel(0);
         let connection = Self {
@@ -152,7 +150,6 @@ impl Connection {
             sent: tokio::sync::Mutex::default(),
             heard,
             subscriptions: Mutex::default(),
-            over,
         };
         let mut echoes = connection.subscribe(&connection.echo).await?;
         let listen = async move {
@@ -191,16 +188,12 @@ impl Connection {
         heard.map_err(|_| self.failed(&"the connection was closed"))
     }
 
-    /// Passes on what comes, as long as the receiver keeps up.
+    /// Passes on what comes.
     fn listen(&self, subscriber: Subscriber) -> impl Future<Output = ()> + Send + 'static {
-        let (ear, over) = (self.ear.clone(), self.over.clone());
+        let ear = self.ear.clone();
         subscriber.ready_chunks(MOST_AT_ONCE).for_each(move |messages| {
-            if ear.handover.is_full() {
-                let _ = over.try_send(BEHIND.to_owned());
-            } else {
-                let messages = messages.into_iter();
-                ear.heard(messages.map(|message| (message.subject.into_string(), message.payload)));
-            }
+            let messages = messages.into_iter();
+            ear.heard(messages.map(|message| (message.subject.into_string(), message.payload)));
             std::future::ready(())
         })
     }

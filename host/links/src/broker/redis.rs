@@ -223,13 +223,13 @@ async fn subscribe(
     kind: Kind,
     ear: &Arc<Shared>,
 ) -> Result<(Subscriber, Driver), String> {
-    let stream = socket::paced(socket::open(place, &reach.tls).await?, ear.handover.clone());
+    let stream = socket::open(place, &reach.tls).await?;
     let ear = ear.clone();
     match kind {
         Kind::Classic => {
             let connected = PubSub::new(&login(place), stream).await;
             let (sink, messages) = connected.map_err(|error| said(&error))?.split();
-            // The client's own queue in between has no bound: it is emptied by somebody who never waits.
+            // The client's own queue in between has no bound: it is emptied in the next turn of this very thread.
             let hearing = messages.ready_chunks(MOST_AT_ONCE).for_each(move |messages| {
                 ear.heard(messages.into_iter().filter_map(understood));
                 std::future::ready(())

@@ -15,7 +15,7 @@ use super::wire::Canary;
 use super::{LinkEvent, LinkStats};
 
 pub(super) struct Shared {
-    pub(super) handover: Arc<Handover>,
+    pub(super) handover: Handover,
     pub(super) flights: Mutex<Flights>,
     pub(super) something_to_publish: Notify,
     pub(super) interest: Mutex<Interest>,
@@ -29,9 +29,9 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(canary_prefix: String, handover: Arc<Handover>) -> Arc<Self> {
+    pub(super) fn new(canary_prefix: String) -> Arc<Self> {
         Arc::new(Self {
-            handover,
+            handover: Handover::default(),
             flights: Mutex::default(),
             something_to_publish: Notify::new(),
             interest: Mutex::default(),
