@@ -168,7 +168,7 @@ fn advice(refusals: &[(Route, String)]) -> String {
 }
 
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
-const PROFILE: &str = "guest";
+pub(crate) const PROFILE: &str = "guest";
 
 #[cfg(test)]
 mod tests {

@@ -10,10 +10,10 @@ use anyhow::{Context, Result};
 use crate::component;
 use crate::guest::Guest;
 use crate::step::Steps;
-use crate::target;
+use crate::target::{self, PROFILE};
 use crate::workspace::Workspace;
 
-/// Builds the guests of tests/guests that are for this target, as their authors would. False if the target cannot be had.
+/// Builds the guests of tests/guests that are for this target, with what their authors would call. False if the target cannot be had.
 pub(crate) fn build(workspace: &Workspace, steps: &mut Steps) -> Result<bool> {
     let mut guests = Guest::list(&workspace.root.join("tests/guests"))?;
     guests.retain(|guest| guest.is_wasip2);
@@ -23,11 +23,11 @@ pub(crate) fn build(workspace: &Workspace, steps: &mut Steps) -> Result<bool> {
         guests.iter().try_for_each(|guest| remove(workspace, guest))?;
         return Ok(false);
     }
-    let mut command = workspace.cargo(&["build", "--release", "--target", TARGET]);
+    let mut command = workspace.cargo(&["build", "--profile", PROFILE, "--target", TARGET]);
     command.args(guests.iter().flat_map(|guest| ["--package", guest.name()]));
     steps.command(&format!("compile {} plugins for {TARGET}", guests.len()), command)?;
     guests.iter().try_for_each(|guest| {
-        let built = workspace.target.join(TARGET).join("release").join(guest.core_file());
+        let built = workspace.target.join(TARGET).join(PROFILE).join(guest.core_file());
         let component = fs::read(&built).with_context(|| format!("cannot read {}", built.display()))?;
         component::place(&component, &workspace.test_guests().join(guest.plugin_file()))
     })?;
