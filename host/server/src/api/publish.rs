@@ -56,7 +56,7 @@ impl Publish {
             "batch_events" => Self::Several,
             _ => return None,
         };
-        (method == Method::POST && !id.contains('%')).then_some((wanted, id))
+        (method == Method::POST && !id.is_empty() && !id.contains('%')).then_some((wanted, id))
     }
 
     /// Carries it out, and answers.
@@ -164,6 +164,7 @@ mod tests {
         assert_eq!(wanted(Method::POST, "/apps/1/events"), Some((true, "1")));
         assert_eq!(wanted(Method::POST, "/apps/1/batch_events"), Some((false, "1")));
         for path in [
+            "/apps//events",
             "/apps/%31/events",
             "/apps/1/events/",
             "/apps/1/2/events",
